@@ -1,0 +1,2 @@
+"""The operations plane of a microservice platform in one Python package."""
+
