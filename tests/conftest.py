@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+
+from opsplane.embedded import Postgres, Valkey
+from opsplane.embedded.ports import free_ports
+
+
+@pytest.fixture(scope="session")
+def engine_directory() -> Iterator[Path]:
+    """A directory of this test run for the engines' data, outside pytest's own private one."""
+    path = Path(tempfile.mkdtemp(prefix="opsplane-test-"))
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session")
+def postgres(engine_directory: Path) -> Iterator[Postgres]:
+    """A running PostgreSQL with real durability; `superuser_dsn` is its administrator's URL."""
+    engine = Postgres(
+        engine_directory / "postgres",
+        port=free_ports(1)[0],
+        password=secrets.token_urlsafe(16),
+        log=engine_directory / "postgres.log",
+        settings={"shared_buffers": "64MB", "max_wal_size": "256MB"},
+    )
+    engine.start()
+    yield engine
+    engine.stop()
+
+
+@pytest.fixture
+def database(postgres: Postgres) -> Iterator[str]:
+    """The DSN of a fresh database, owned by a role that is no superuser; both are dropped after the test."""
+    name = f"test_{secrets.token_hex(6)}"
+    postgres.provision({name: name})
+    yield postgres.dsn(name, name, name)
+    with psycopg.connect(postgres.superuser_dsn, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        connection.execute(f"DROP ROLE IF EXISTS {name}")
+
+
+@pytest.fixture(scope="session")
+def valkey_engine(engine_directory: Path) -> Iterator[Valkey]:
+    """A running Valkey; `url("events" | "service" | "admin")` gives each user's URL."""
+    passwords = {user: secrets.token_urlsafe(16) for user in ("events", "service", "admin")}
+    engine = Valkey(
+        engine_directory / "valkey",
+        port=free_ports(1)[0],
+        passwords=passwords,
+        log=engine_directory / "valkey.log",
+    )
+    engine.start()
+    yield engine
+    engine.stop()
+
+
+@pytest.fixture(scope="session")
+def valkey(valkey_engine: Valkey) -> str:
+    """The URL of the running Valkey's admin user."""
+    return valkey_engine.url("admin")
+
+
+@pytest.fixture
+def broker_url(valkey: str) -> Iterator[str]:
+    """The admin URL of a Valkey that is empty before the test."""
+    with redis.Redis.from_url(valkey) as client:
+        client.flushall()
+        yield valkey
