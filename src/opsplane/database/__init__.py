@@ -1,0 +1,12 @@
+"""PostgreSQL, used fully: pool, transactions, migrations, doorbell, leader, audit."""
+
+from __future__ import annotations
+
+from opsplane.database.audit import append_audit
+from opsplane.database.doorbell import Bell, Doorbell
+from opsplane.database.leader import Leader
+from opsplane.database.migrations import migrate
+from opsplane.database.pool import Connection, Pool
+from opsplane.database.statements import sql
+
+__all__ = ["Bell", "Connection", "Doorbell", "Leader", "Pool", "append_audit", "migrate", "sql"]

@@ -1,0 +1,106 @@
+"""Connections to one database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from opsplane.errors import Unavailable
+
+Connection = AsyncConnection[DictRow]
+Parameters = Sequence[Any] | Mapping[str, Any]
+
+
+class DatabaseUnavailable(Unavailable):
+    """No connection to the database could be had in time."""
+
+
+class Pool:
+    """Pooled connections whose rows are dicts; made with `await Pool.open(dsn)`."""
+
+    def __init__(self, dsn: str, pool: AsyncConnectionPool[Connection]) -> None:
+        self.dsn = dsn
+        self._pool = pool
+
+    @classmethod
+    async def open(
+        cls, dsn: str, *, name: str = "opsplane", min_size: int = 1, max_size: int = 10, timeout: float = 10.0
+    ) -> Pool:
+        """A pool on `dsn`, connected; raises `DatabaseUnavailable` after `timeout` seconds without a connection."""
+        dsn = str.__str__(dsn)
+        pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            dsn,
+            min_size=min_size,
+            max_size=max_size,
+            timeout=timeout,
+            max_idle=60.0,
+            reconnect_timeout=timeout,
+            open=False,
+            name=name,
+            check=AsyncConnectionPool.check_connection,
+            kwargs={"autocommit": True, "row_factory": dict_row, "application_name": name},
+        )
+        try:
+            await pool.open(wait=True, timeout=timeout)
+        except PoolTimeout as error:
+            await pool.close()
+            raise DatabaseUnavailable(
+                f"The database {where(dsn)} did not answer within {timeout:g} s.",
+                remedy="See: opsplane status",
+            ) from error
+        return cls(dsn, pool)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._pool.close()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection in autocommit mode, returned to the pool afterwards."""
+        try:
+            connection = await self._pool.getconn()
+        except PoolTimeout as error:
+            raise DatabaseUnavailable(
+                f"The database {where(self.dsn)} gave no connection in time.", remedy="See: opsplane status"
+            ) from error
+        try:
+            yield connection
+        finally:
+            await self._pool.putconn(connection)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection inside a transaction: committed on success, rolled back on any error."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    async def fetch(self, statement: LiteralString, parameters: Parameters = ()) -> list[DictRow]:
+        """All rows of one statement."""
+        async with self.connection() as connection:
+            return await (await connection.execute(statement, parameters or None)).fetchall()
+
+    async def fetch_one(self, statement: LiteralString, parameters: Parameters = ()) -> DictRow | None:
+        """The first row of one statement, or None."""
+        async with self.connection() as connection:
+            return await (await connection.execute(statement, parameters or None)).fetchone()
+
+    async def execute(self, statement: LiteralString, parameters: Parameters = ()) -> int:
+        """The number of rows one statement touched."""
+        async with self.connection() as connection:
+            return (await connection.execute(statement, parameters or None)).rowcount
+
+
+def where(dsn: str) -> str:
+    """Database, host and port of a DSN, without user or password, for messages."""
+    try:
+        facts = conninfo_to_dict(str.__str__(dsn))
+    except psycopg.ProgrammingError:
+        return "(unreadable DSN)"
+    return f"{facts.get('dbname')} at {facts.get('host')}:{facts.get('port', 5432)}"
