@@ -6,7 +6,6 @@ import hashlib
 import re
 from dataclasses import dataclass
 from importlib import resources
-from typing import LiteralString, cast
 
 from opsplane.database.pool import Connection, Pool
 from opsplane.database.statements import sql
@@ -94,7 +93,7 @@ def _verify(source: str, wanted: list[Migration], applied: dict[int, str]) -> No
 
 async def _apply(connection: Connection, source: str, migration: Migration) -> None:
     async with connection.transaction():
-        await connection.execute(cast("LiteralString", migration.text))
+        await connection.execute(migration.text)
         await connection.execute(
             sql(__package__, "insert_migration"),
             [source, migration.number, migration.name, migration.checksum],

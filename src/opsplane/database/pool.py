@@ -31,7 +31,13 @@ class Pool:
 
     @classmethod
     async def open(
-        cls, dsn: str, *, name: str = "opsplane", min_size: int = 1, max_size: int = 10, timeout: float = 10.0
+        cls,
+        dsn: str,
+        *,
+        name: str = "opsplane",
+        min_size: int = 1,
+        max_size: int = 10,
+        timeout: float = 10.0,  # noqa: ASYNC109  how long the pool keeps trying
     ) -> Pool:
         """A pool on `dsn`, connected; raises `DatabaseUnavailable` after `timeout` seconds without a connection."""
         dsn = str.__str__(dsn)

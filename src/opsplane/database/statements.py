@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import resources
-from typing import LiteralString, cast
+from typing import LiteralString
 
 
 @cache
@@ -13,5 +13,4 @@ def sql(package: str, name: str) -> LiteralString:
 
     The text comes from the package, never from input, which is what `LiteralString` promises to psycopg.
     """
-    text = resources.files(package).joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
-    return cast("LiteralString", text)
+    return resources.files(package).joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")

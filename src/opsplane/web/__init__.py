@@ -1,0 +1,25 @@
+"""HTTP as every role serves it: problem+json, verified identity, paging, event streams, health."""
+
+from __future__ import annotations
+
+from opsplane.web.application import create_app
+from opsplane.web.identity import Identity, Verifier, requires
+from opsplane.web.paging import Page, paged
+from opsplane.web.problems import problem_response
+from opsplane.web.server import serve
+from opsplane.web.streams import event_stream
+from opsplane.web.tokens import TokenIssuer, generate_key
+
+__all__ = [
+    "Identity",
+    "Page",
+    "TokenIssuer",
+    "Verifier",
+    "create_app",
+    "event_stream",
+    "generate_key",
+    "paged",
+    "problem_response",
+    "requires",
+    "serve",
+]
