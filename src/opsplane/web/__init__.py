@@ -8,7 +8,7 @@ from opsplane.web.paging import Page, paged
 from opsplane.web.problems import problem_response
 from opsplane.web.server import serve
 from opsplane.web.streams import event_stream
-from opsplane.web.tokens import TokenIssuer, generate_key
+from opsplane.web.tokens import TokenIssuer
 
 __all__ = [
     "Identity",
@@ -17,7 +17,6 @@ __all__ = [
     "Verifier",
     "create_app",
     "event_stream",
-    "generate_key",
     "paged",
     "problem_response",
     "requires",

@@ -9,14 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from joserfc import jwt
-from joserfc.jwk import KeySet, RSAKey
-
-
-def generate_key() -> tuple[str, str]:
-    """A new RSA signing key as PEM, and the JWKS document that publishes its public half."""
-    key = RSAKey.generate_key(2048, parameters={"alg": "RS256", "use": "sig"}, private=True, auto_kid=True)
-    public = KeySet([key]).as_dict(private=False)
-    return key.as_pem(private=True).decode(), json.dumps(public, indent=1)
+from joserfc.jwk import RSAKey
 
 
 class TokenIssuer:
