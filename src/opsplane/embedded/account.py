@@ -39,10 +39,10 @@ def unprivileged() -> Account | None:
 
 
 def reachable(path: Path, account: Account | None) -> bool:
-    """Whether `account` may enter every directory above `path` (always, when we do not change accounts)."""
+    """Whether `account` may enter every directory above `path` that exists (always, when we do not change accounts)."""
     if account is None:
         return True
-    return all(_may_enter(parent.stat(), account) for parent in path.resolve().parents)
+    return all(_may_enter(parent.stat(), account) for parent in path.resolve().parents if parent.exists())
 
 
 def _may_enter(status: os.stat_result, account: Account) -> bool:

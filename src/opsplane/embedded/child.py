@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import os
@@ -10,11 +11,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from opsplane.embedded.account import Account
 
 PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
-HERE = "/proc/self/cwd"  # a child's directory as it sees it itself, even where it may not enter the ones above
+HERE = (
+    "/proc/self/cwd"  # a child's directory as it sees it itself, even where it may not enter the ones above
+)
 KEPT_LOG_BYTES = 16 * 1024 * 1024
 
 
@@ -46,11 +51,26 @@ class Child:
         self.log = log
         self._popen = _spawn(command, log)
         self.pid = self._popen.pid
+        self.started = psutil.Process(self.pid).create_time()
 
     @property
     def exit_code(self) -> int | None:
         """The exit code, negative for a signal, None while it runs."""
         return self._popen.poll()
+
+    async def ended(self) -> None:
+        """Return when the process has ended."""
+        try:
+            descriptor = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(descriptor, over.set)
+        try:
+            await over.wait()
+        finally:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
 
     def signal(self, number: signal.Signals) -> None:
         """Send `number` to the process, if it still runs."""
@@ -84,12 +104,18 @@ class Child:
         return False
 
 
-def last_lines(log: Path, count: int = 10) -> list[str]:
-    """The last `count` lines of a log file, none when there is no file."""
+def size(log: Path) -> int:
+    """How long a log file is now."""
+    return log.stat().st_size if log.is_file() else 0
+
+
+def last_lines(log: Path, count: int = 10, since: int = 0) -> list[str]:
+    """The last `count` lines of a log file, of what it got after byte `since`; none when there is no file."""
     if not log.is_file():
         return []
+    length = size(log)
     with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - 64 * 1024))
+        file.seek(max(since if since <= length else 0, length - 64 * 1024))
         return file.read().decode(errors="replace").splitlines()[-count:]
 
 
@@ -98,12 +124,14 @@ def _spawn(command: Command, log: Path) -> subprocess.Popen[bytes]:
     with contextlib.ExitStack() as files:
         output = os.open(_rotated(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         files.callback(os.close, output)
-        executable, passed = command.argv[0], ()
+        executable = command.argv[0]
+        passed: tuple[int, ...] = ()
         if command.by_descriptor:
             binary = os.open(executable, os.O_RDONLY | os.O_CLOEXEC)
             files.callback(os.close, binary)
-            executable, passed = f"/proc/self/fd/{binary}", (binary,)
-        return subprocess.Popen(  # noqa: PLW1509 - the function only makes two system calls
+            executable = f"/proc/self/fd/{binary}"
+            passed = (binary,)
+        return subprocess.Popen(
             command.argv,
             executable=executable,
             pass_fds=passed,
@@ -116,7 +144,7 @@ def _spawn(command: Command, log: Path) -> subprocess.Popen[bytes]:
             user=account.uid if account else None,
             group=account.gid if account else None,
             extra_groups=[] if account else None,
-            preexec_fn=_tied_to_parent(command.orphan_signal),
+            preexec_fn=_tied_to_parent(command.orphan_signal),  # noqa: PLW1509 - it makes two system calls
         )
 
 
@@ -124,7 +152,9 @@ def _environment(account: Account | None) -> dict[str, str]:
     """Ours, except that a child of another account gets nothing but what any program needs."""
     if account is None:
         return dict(os.environ)
-    return {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR") if name in os.environ}
+    return {
+        name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR") if name in os.environ
+    }
 
 
 def _tied_to_parent(orphan_signal: signal.Signals) -> Callable[[], None]:

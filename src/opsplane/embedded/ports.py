@@ -1,22 +1,25 @@
 from __future__ import annotations
 
+import itertools
+import random
 import socket
+from collections.abc import Iterable
 
 import psutil
 
 LOOPBACK = "127.0.0.1"
+CANDIDATES = range(12000, 32000)
+_SHUFFLED = random.SystemRandom()
 
 
-def free_ports(count: int) -> list[int]:
-    """`count` different loopback ports nobody listens on now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind((LOOPBACK, 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+def free_ports(count: int, without: Iterable[int] = ()) -> list[int]:
+    """`count` different loopback ports nobody listens on now, none of them in `without`.
+
+    They lie below the range the kernel hands to outgoing connections, so that they are free next time too.
+    """
+    avoided = set(without)
+    candidates = (port for port in _SHUFFLED.sample(CANDIDATES, len(CANDIDATES)) if port not in avoided)
+    return list(itertools.islice((port for port in candidates if is_free(port)), count))
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
@@ -37,7 +40,8 @@ def holder(port: int) -> str:
     except psutil.AccessDenied:
         return "another process"
     for connection in connections:
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+        local = connection.laddr
+        if local and connection.status == psutil.CONN_LISTEN and local.port == port and connection.pid:
             return f"pid {connection.pid} ({_name(connection.pid)})"
     return "another process"
 

@@ -12,13 +12,11 @@ import psutil
 import psycopg
 from psycopg import sql
 
-from opsplane.embedded import binaries
-from opsplane.embedded.account import Account, own_directory, own_file, reachable, unprivileged
+from opsplane.embedded.account import own_directory, own_file, unprivileged
+from opsplane.embedded.binaries import reachable_postgres_bin
 from opsplane.embedded.child import HERE, Child, Command, last_lines
 from opsplane.embedded.ports import LOOPBACK
 from opsplane.errors import OpsplaneError
-
-RUNTIME_COPIES = Path("/var/lib/opsplane/engines")
 
 
 class PostgresFailed(OpsplaneError):
@@ -63,17 +61,17 @@ class Postgres:
 
     def prepare(self) -> None:
         """Create the cluster where it is missing, write the server's settings."""
-        own_directory(self.data, self.account)
         if self.socket is not None:
-            own_directory(self.socket, self.account, 0o755)
+            own_directory(self.socket, self.account)
         if not (self.data / "PG_VERSION").is_file():
             self._initialize()
+        own_directory(self.data, self.account)
         own_file(self.data / "postgresql.conf", self._configuration(), self.account)
 
     def command(self) -> Command:
         """How the server is run; SIGINT disconnects clients and shuts down cleanly."""
         return Command(
-            argv=(str(reachable_bin(self.account) / "postgres"), "-D", self._place),
+            argv=(str(reachable_postgres_bin(self.account) / "postgres"), "-D", self._place),
             directory=self.data,
             account=self.account,
             stop_signal=signal.SIGINT,
@@ -124,19 +122,24 @@ class Postgres:
         return HERE if self.account else str(self.data)
 
     def _initialize(self) -> None:
+        """Create the cluster beside its place and move it there when it is whole and on disk."""
+        draft = self.data.with_name(f"{self.data.name}.creating")
+        if draft.exists():
+            shutil.rmtree(draft)
+        own_directory(draft, self.account)
+        place = HERE if self.account else str(draft)
+        argv = (str(reachable_postgres_bin(self.account) / "initdb"), "-D", place, "-U", "postgres")
+        options = ("-E", "UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
+        safety = ("-A", "scram-sha-256", "--pwfile=/dev/stdin", "--no-instructions", "--data-checksums")
         with tempfile.TemporaryFile("w+") as password:
             password.write(self.password)
-            password.flush()
             password.seek(0)
-            if self.account is not None:
+            if self.account is not None:  # it opens /dev/stdin once more
                 os.fchown(password.fileno(), self.account.uid, self.account.gid)
-            argv = (str(reachable_bin(self.account) / "initdb"), "-D", self._place, "-U", "postgres")
-            options = ("-E", "UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
-            safety = ("-A", "scram-sha-256", "--pwfile=/dev/stdin", "--no-instructions", "--data-checksums")
             done = subprocess.run(
                 (*argv, *options, *safety),
                 check=False,
-                cwd=self.data,
+                cwd=draft,
                 stdin=password,
                 capture_output=True,
                 text=True,
@@ -145,7 +148,10 @@ class Postgres:
                 extra_groups=[] if self.account else None,
             )
         if done.returncode != 0:
-            raise PostgresFailed(f"PostgreSQL could not create its data in {self.data}: {done.stderr.strip()}")
+            raise PostgresFailed(
+                f"PostgreSQL could not create its data in {self.data}: {done.stderr.strip()}"
+            )
+        draft.replace(self.data)
 
     def _configuration(self) -> str:
         memory = psutil.virtual_memory().total // 2**20
@@ -153,6 +159,7 @@ class Postgres:
             "listen_addresses": LOOPBACK,
             "port": str(self.port),
             "unix_socket_directories": str(self.socket or ""),
+            "unix_socket_permissions": "0700",
             "max_connections": "200",
             "password_encryption": "scram-sha-256",
             "shared_buffers": f"{min(1024, max(64, memory // 16))}MB",
@@ -176,33 +183,6 @@ class Postgres:
             **self.settings,
         }
         lines = [f"{name} = '{value}'" for name, value in settings.items()]
-        return "\n".join(["# Written by opsplane at every start; ALTER SYSTEM keeps settings of your own.", *lines, ""])
-
-
-def reachable_bin(account: Account | None) -> Path:
-    """The PostgreSQL programs at a place `account` can execute them from.
-
-    The server looks for its libraries and time zones beside its binary, so where the wheel lies below a
-    private directory (a checkout in root's home) a copy is kept in a directory only root can write.
-    """
-    source = binaries.postgres_bin()
-    if reachable(source / "postgres", account):
-        return source
-    wheel = source.parent.parent
-    stamp = (source / "postgres").stat()
-    copy = RUNTIME_COPIES / f"{source.parent.name}-{stamp.st_size}-{int(stamp.st_mtime)}"
-    target = copy / wheel.name / source.parent.name
-    if not (target / "bin" / "postgres").is_file():
-        RUNTIME_COPIES.mkdir(parents=True, exist_ok=True, mode=0o755)
-        draft = Path(tempfile.mkdtemp(dir=RUNTIME_COPIES))
-        draft.chmod(0o755)
-        ignored = shutil.ignore_patterns("include", "*.a", "pkgconfig", "__pycache__")
-        shutil.copytree(source.parent, draft / wheel.name / source.parent.name, ignore=ignored, symlinks=True)
-        shutil.copytree(wheel.parent / f"{wheel.name}.libs", draft / f"{wheel.name}.libs", symlinks=True)
-        try:
-            draft.rename(copy)
-        except OSError:  # another start made the same copy meanwhile
-            shutil.rmtree(draft)
-    if os.stat(copy).st_uid != os.geteuid():
-        raise PostgresFailed(f"{copy} does not belong to the user who runs opsplane.", remedy=f"Remove it: rm -r {copy}")
-    return target / "bin"
+        return "\n".join(
+            ["# Written by opsplane at every start; ALTER SYSTEM keeps settings of your own.", *lines, ""]
+        )

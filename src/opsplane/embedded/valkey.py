@@ -1,10 +1,9 @@
 from __future__ import annotations
 
 import signal
+import socket
 from collections.abc import Mapping
 from pathlib import Path
-
-import redis
 
 from opsplane.embedded import binaries
 from opsplane.embedded.account import own_directory, own_file, unprivileged
@@ -32,12 +31,18 @@ class Valkey:
     name = "valkey"
 
     def __init__(
-        self, data: Path, *, port: int, passwords: Mapping[str, str], socket: Path | None = None, log: Path
+        self,
+        data: Path,
+        *,
+        port: int,
+        passwords: Mapping[str, str],
+        unix_socket: Path | None = None,
+        log: Path,
     ) -> None:
         self.data = data
         self.port = port
         self.passwords = dict(passwords)
-        self.socket = socket
+        self.unix_socket = unix_socket
         self.log = log
         self.account = unprivileged()
         self.child: Child | None = None
@@ -49,8 +54,8 @@ class Valkey:
     def prepare(self) -> None:
         """Create the data directory, write the server's settings and users."""
         own_directory(self.data, self.account)
-        if self.socket is not None:
-            own_directory(self.socket.parent, self.account, 0o755)
+        if self.unix_socket is not None:
+            own_directory(self.unix_socket.parent, self.account)
         users = [f"user {name} on >{self.passwords[name]} {rules}" for name, rules in USERS.items()]
         own_file(self.data / "users.acl", "\n".join(["user default off", *users, ""]), self.account)
         own_file(self.data / "valkey.conf", self._configuration(), self.account)
@@ -67,11 +72,14 @@ class Valkey:
 
     def ready(self) -> bool:
         """Whether the server has loaded its data and answers."""
-        with redis.Redis.from_url(self.url("admin"), socket_timeout=2) as client:
-            try:
-                return bool(client.ping())
-            except redis.RedisError:
-                return False
+        greeting = f"AUTH admin {self.passwords['admin']}\r\nPING\r\n".encode()
+        try:
+            with socket.create_connection((LOOPBACK, self.port), 2.0) as connection:
+                connection.sendall(greeting)
+                with connection.makefile("rb") as answers:
+                    return [answers.readline(), answers.readline()] == [b"+OK\r\n", b"+PONG\r\n"]
+        except OSError:
+            return False
 
     def start(self, timeout: float = 30.0) -> None:
         """Prepare and start the server, return when it answers."""
@@ -107,6 +115,6 @@ class Valkey:
             'logfile ""',
             "enable-debug-command no",
         ]
-        if self.socket is not None:
-            lines += [f"unixsocket {self.socket}", "unixsocketperm 770"]
+        if self.unix_socket is not None:
+            lines += [f"unixsocket {self.unix_socket}", "unixsocketperm 770"]
         return "\n".join([*lines, ""])
