@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from opsplane.web.application import create_app
-from opsplane.web.identity import Identity, Verifier, requires
+from opsplane.web.identity import Caller, Identity, Verifier, requires
 from opsplane.web.paging import Page, paged
 from opsplane.web.problems import problem_response
 from opsplane.web.server import serve
@@ -11,6 +11,7 @@ from opsplane.web.streams import event_stream
 from opsplane.web.tokens import TokenIssuer
 
 __all__ = [
+    "Caller",
     "Identity",
     "Page",
     "TokenIssuer",

@@ -13,6 +13,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 from litestar import Request
 from litestar.connection import ASGIConnection
+from litestar.di import NamedDependency
 from litestar.handlers import BaseRouteHandler
 from litestar.types import Guard
 
@@ -39,6 +40,9 @@ class Identity:
     def holds(self, *roles: str) -> bool:
         """Whether the caller has any of `roles`, or is an admin."""
         return "admin" in self.roles or not self.roles.isdisjoint(roles)
+
+
+Caller = NamedDependency[Identity]  # what a handler declares: `async def mine(identity: Caller) -> …`
 
 
 class Verifier:
