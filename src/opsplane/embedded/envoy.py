@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from opsplane.embedded import binaries
 from opsplane.embedded.account import own_file, unprivileged
@@ -10,7 +12,8 @@ from opsplane.embedded.child import HERE, Child, Command, last_lines
 from opsplane.embedded.ports import LOOPBACK
 from opsplane.embedded.probes import answers_over_unix, listens
 from opsplane.errors import OpsplaneError
-from opsplane.gateway import bootstrap
+
+Bootstrap = Callable[[Path, Path], Mapping[str, Any]]
 
 
 class EnvoyFailed(OpsplaneError):
@@ -20,23 +23,27 @@ class EnvoyFailed(OpsplaneError):
 class Envoy:
     """An embedded Envoy that takes its configuration from the files in `directory`.
 
-    Its admin interface is the unix socket `admin_socket`; `port` is the public one it should open.
+    Its admin interface is the unix socket `admin_socket`; `port` is the public one it should open;
+    `bootstrap(directory, admin_socket)` makes the configuration it starts with.
     """
 
     name = "envoy"
 
-    def __init__(self, directory: Path, *, admin_socket: Path, port: int, log: Path) -> None:
+    def __init__(
+        self, directory: Path, *, admin_socket: Path, port: int, log: Path, bootstrap: Bootstrap
+    ) -> None:
         self.directory = directory
         self.admin_socket = admin_socket
         self.port = port
         self.log = log
+        self.bootstrap = bootstrap
         self.account = unprivileged()
         self.child: Child | None = None
 
     def prepare(self) -> None:
         """Write the bootstrap configuration, remove the socket a killed Envoy left."""
         self.admin_socket.unlink(missing_ok=True)
-        document = bootstrap(self.directory, self.admin_socket)
+        document = self.bootstrap(self.directory, self.admin_socket)
         own_file(self.directory / "bootstrap.json", json.dumps(document, indent=2), self.account)
 
     def command(self) -> Command:

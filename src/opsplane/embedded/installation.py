@@ -64,7 +64,7 @@ def prepare(state: Path, port: int | None, gateway_yaml: str) -> dict[str, Any]:
     replaced. `port` is the public one (default: as before, first 8080). `gateway_yaml` is written once
     and is the user's from then on. Raises before anything is changed. Hold the lock.
     """
-    known = _known(state)
+    known = examine(state)
     kill_leftovers(state)
     public = port or (known["engines"]["envoy"]["port"] if known else DEFAULT_PORT)
     _require_free(public, state)
@@ -80,7 +80,8 @@ def prepare(state: Path, port: int | None, gateway_yaml: str) -> dict[str, Any]:
     return document
 
 
-def _known(state: Path) -> dict[str, Any] | None:
+def examine(state: Path) -> dict[str, Any] | None:
+    """The installation document of `state`, None where one can be made; raises where neither holds."""
     if (state / "installation.json").is_file():
         document = read(state)
         _require_known_postgres(state)

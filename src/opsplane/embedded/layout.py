@@ -6,22 +6,29 @@ from pathlib import Path
 from typing import Any
 
 from opsplane.embedded.child import Command
-from opsplane.embedded.envoy import Envoy
+from opsplane.embedded.envoy import Bootstrap, Envoy
 from opsplane.embedded.installation import passwords_of
 from opsplane.embedded.postgres import Postgres
 from opsplane.embedded.probes import answers
 from opsplane.embedded.process import Process
-from opsplane.embedded.supervisor import switched_off
+from opsplane.embedded.switches import switched_off
 from opsplane.embedded.valkey import Valkey
 
+ENGINES = ("postgres", "valkey", "envoy")
 
-def processes(document: Mapping[str, Any], roles: Mapping[str, tuple[str, ...]]) -> list[Process]:
-    """Every process of an installation: the three engines, and one Python process per entry of `roles`."""
+
+def processes(
+    document: Mapping[str, Any], roles: Mapping[str, tuple[str, ...]], bootstrap: Bootstrap
+) -> list[Process]:
+    """Every process of an installation: the three engines, and one Python process per entry of `roles`.
+
+    `bootstrap(directory, admin_socket)` makes the configuration Envoy starts with.
+    """
     state = Path(document["state"])
     return [
         _postgres(document, state),
         _valkey(document, state),
-        _envoy(document, state),
+        _envoy(document, state, bootstrap),
         *(_python(document, state, name, members) for name, members in roles.items()),
     ]
 
@@ -45,7 +52,7 @@ def _postgres(document: Mapping[str, Any], state: Path) -> Process:
         name="postgres",
         kind="engine",
         log=log,
-        title="PostgreSQL 18",
+        title="postgres 18",
         place=str(engine.data),
         prepare=engine.prepare,
         command=lambda _: engine.command(),
@@ -68,7 +75,7 @@ def _valkey(document: Mapping[str, Any], state: Path) -> Process:
         name="valkey",
         kind="engine",
         log=log,
-        title="Valkey 9",
+        title="valkey 9",
         place=str(engine.data),
         prepare=engine.prepare,
         command=lambda _: engine.command(),
@@ -76,7 +83,7 @@ def _valkey(document: Mapping[str, Any], state: Path) -> Process:
     )
 
 
-def _envoy(document: Mapping[str, Any], state: Path) -> Process:
+def _envoy(document: Mapping[str, Any], state: Path, bootstrap: Bootstrap) -> Process:
     """Envoy is ready when it serves the public port, which waits for the gateway role where that runs."""
     log, place = state / "logs" / "envoy.log", document["engines"]["envoy"]
     engine = Envoy(
@@ -84,6 +91,7 @@ def _envoy(document: Mapping[str, Any], state: Path) -> Process:
         admin_socket=Path(place["admin_socket"]),
         port=place["port"],
         log=log,
+        bootstrap=bootstrap,
     )
 
     def ready(_: tuple[str, ...]) -> bool:

@@ -11,7 +11,7 @@ from opsplane.embedded import report
 
 def kill_leftovers(state: Path) -> None:
     """End what a supervisor that was killed may have left: the very processes its last report names."""
-    last = report.read(state)
+    last = report.read_report(state)
     for process in last.processes if last else []:
         if process.pid is None or process.started is None:
             continue

@@ -35,7 +35,7 @@ def held(state: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def supervisor(state: Path) -> int | None:
+def supervisor_pid(state: Path) -> int | None:
     """The pid of the supervisor that runs the installation in `state`, None when none does."""
     try:
         descriptor = os.open(state / "run" / FILE, os.O_RDONLY | os.O_CLOEXEC)
@@ -52,7 +52,7 @@ def supervisor(state: Path) -> int | None:
 
 
 def _locked(descriptor: int, patience: float) -> bool:
-    """Whether we got the lock; a look by `supervisor` holds it for an instant, so we try for a while."""
+    """Whether we got the lock; a look by `supervisor_pid` holds it for an instant, so we try for a while."""
     end = time.monotonic() + patience
     while True:
         try:

@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from opsplane.embedded.account import Account, own_directory, reachable
+from opsplane.embedded.account import Account, own_directory, reachable, unprivileged
 from opsplane.errors import Denied
 
 SHARED = Path("/var/lib/opsplane")
@@ -59,14 +59,16 @@ class Places:
         if account is not None:
             os.chown(self.gateway, os.geteuid(), account.gid)
 
-    def remove(self) -> None:
-        """Delete everything of the installation."""
-        for path in (self.state, self.outside):
-            if path.is_dir():
-                shutil.rmtree(path)
-
     def _outside_used(self) -> list[Path]:
         return [self.outside] if self.outside in (self.sockets.parent, self.gateway.parent) else []
+
+
+def remove(state: Path) -> None:
+    """Delete everything of the installation in `state`."""
+    places = Places.of(state, unprivileged())
+    for path in (places.state, places.outside):
+        if path.is_dir():
+            shutil.rmtree(path)
 
 
 def _outside(state: Path, account: Account | None) -> Path:

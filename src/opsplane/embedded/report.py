@@ -54,8 +54,12 @@ class Report(msgspec.Struct, frozen=True):
     processes: list[ProcessReport]
     failure: Failure | None = None
 
+    def layout(self) -> dict[str, tuple[str, ...]]:
+        """The roles of each process that runs any."""
+        return {one.name: tuple(role.name for role in one.roles) for one in self.processes if one.roles}
 
-def write(state: Path, report: Report) -> None:
+
+def write_report(state: Path, report: Report) -> None:
     """Replace the report of `state` in one step."""
     path = state / "run" / FILE
     draft = path.with_name(f".{FILE}.new")
@@ -63,7 +67,7 @@ def write(state: Path, report: Report) -> None:
     draft.replace(path)
 
 
-def read(state: Path) -> Report | None:
+def read_report(state: Path) -> Report | None:
     """The last report of `state`, None when there is none that can be understood."""
     try:
         return msgspec.json.decode((state / "run" / FILE).read_bytes(), type=Report)

@@ -10,27 +10,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import msgspec
-
-from opsplane.embedded import lock, report
+from opsplane.embedded import report
 from opsplane.embedded.keeper import Keeper
 from opsplane.embedded.process import Process
 from opsplane.embedded.report import Failure, Report
-from opsplane.errors import OpsplaneError
+from opsplane.embedded.switches import StartFailed, switched_off
 
-SWITCHES = "switched-off.json"
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-class StartFailed(OpsplaneError):
-    """A process did not become ready; everything that had been started was stopped again."""
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Supervisor:
     """Starts the processes of one installation in order, keeps them running, stops them in reverse.
 
     Use it on the main thread and under `lock.held(state)`. What it does is in `run/supervisor.json`;
-    SIGHUP makes it read `run/switched-off.json` again, the names that should not run.
+    SIGUSR1 makes it read `run/switched-off.json` again, the names that should not run.
     """
 
     def __init__(
@@ -66,7 +59,10 @@ class Supervisor:
                 await self._shut_down()
         if self._failure is not None:
             raise StartFailed(
-                self._failure.message, remedy=self._failure.remedy or None, failure=self._failure
+                self._failure.message,
+                remedy=self._failure.remedy or None,
+                process=self._failure.process,
+                lines=self._failure.lines,
             )
 
     def report(self) -> Report:
@@ -139,11 +135,11 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in STOP_SIGNALS:
             loop.add_signal_handler(number, stop.set)
-        loop.add_signal_handler(signal.SIGHUP, self._read_switches)
+        loop.add_signal_handler(signal.SIGUSR1, self._read_switches)
         try:
             yield
         finally:
-            for number in (*STOP_SIGNALS, signal.SIGHUP):
+            for number in (*STOP_SIGNALS, signal.SIGUSR1):
                 loop.remove_signal_handler(number)
 
     def _enter(self, phase: Literal["starting", "ready", "stopping", "stopped", "failed"]) -> None:
@@ -152,28 +148,9 @@ class Supervisor:
 
     def _publish(self) -> None:
         current = self.report()
-        report.write(self.state, current)
+        report.write_report(self.state, current)
         if self._changed is not None:
             self._changed(current)
-
-
-def switched_off(state: Path) -> set[str]:
-    """The names of processes and roles that should not run."""
-    path = state / "run" / SWITCHES
-    return set(msgspec.json.decode(path.read_bytes(), type=list[str])) if path.is_file() else set()
-
-
-def switch(state: Path, *, on: Collection[str] = (), off: Collection[str] = ()) -> None:
-    """Change which names should run and tell the supervisor, if there is one."""
-    names = (switched_off(state) - set(on)) | set(off)
-    path = state / "run" / SWITCHES
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{SWITCHES}.new")
-    draft.write_bytes(msgspec.json.encode(sorted(names)))
-    draft.replace(path)
-    pid = lock.supervisor(state)
-    if pid is not None:
-        os.kill(pid, signal.SIGHUP)
 
 
 def _depth(keeper: Keeper) -> int:

@@ -15,7 +15,7 @@ import pytest
 
 from opsplane.embedded import Command, Process, StartFailed, Supervisor, lock, report
 from opsplane.embedded.leftovers import kill_leftovers
-from opsplane.embedded.supervisor import switch
+from opsplane.embedded.switches import switch
 
 SERVE = "import pathlib, sys, time; pathlib.Path(sys.argv[1]).write_text('up'); print('serving', flush=True); time.sleep(600)"
 
@@ -52,13 +52,13 @@ async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
 
 
 def seen(state: Path, name: str) -> report.ProcessReport:
-    current = report.read(state)
+    current = report.read_report(state)
     assert current is not None
     return next(process for process in current.processes if process.name == name)
 
 
 def phase(state: Path) -> str | None:
-    current = report.read(state)
+    current = report.read_report(state)
     return current.state if current else None
 
 
@@ -91,7 +91,7 @@ async def test_failed_start_names_the_process_with_its_last_lines_and_leaves_not
     supervisor = Supervisor(state, [child(state, "good"), child(state, "broken", broken)])
     with pytest.raises(StartFailed, match="broken ended with exit code 1") as caught:
         await supervisor.run(asyncio.Event())
-    lines = caught.value.failure.lines
+    lines = caught.value.lines
     assert len(lines) == 10
     assert lines[0] == "line 21"
     assert lines[-1] == "cannot open the vault"
@@ -148,7 +148,7 @@ async def test_switched_members_stop_and_start(state: Path) -> None:
 
     def apply(**change: set[str]) -> None:
         switch(state, **change)
-        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGUSR1)
 
     apply(off={"search"})
     await until(lambda: healths(state) == {"order": "healthy", "search": "stopped"})
@@ -194,13 +194,13 @@ def test_killed_supervisor_leaves_no_children(state: Path) -> None:
     asyncio.run(until(lambda: phase(state) == "ready"))
     pid = seen(state, "app").pid
     assert pid
-    assert lock.supervisor(state) == supervisor.pid
+    assert lock.supervisor_pid(state) == supervisor.pid
     with pytest.raises(lock.AlreadyRunning, match=str(supervisor.pid)), lock.held(state):
         pass
     supervisor.kill()
     supervisor.wait()
     asyncio.run(until(lambda: gone(pid)))
-    assert lock.supervisor(state) is None
+    assert lock.supervisor_pid(state) is None
 
 
 def test_leftover_of_a_killed_supervisor_is_ended_and_a_reused_pid_is_not(state: Path) -> None:
@@ -214,7 +214,7 @@ def test_leftover_of_a_killed_supervisor_is_ended_and_a_reused_pid_is_not(state:
         name="y", kind="role", title="y", pid=other.pid, started=1.0,
         health="healthy", since="", restarts=0, seconds=None, place="", log="",
     )  # fmt: skip
-    report.write(state, report.Report(1, 1, "ready", "", None, [entry, reused]))
+    report.write_report(state, report.Report(1, 1, "ready", "", None, [entry, reused]))
     kill_leftovers(state)
     assert gone(left.pid)
     left.wait()

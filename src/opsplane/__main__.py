@@ -1,0 +1,5 @@
+"""`python -m opsplane` is the command line."""
+
+from opsplane.cli.main import main
+
+main()
