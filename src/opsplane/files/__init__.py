@@ -1,0 +1,30 @@
+"""Files: object stores, bulk import with a ledger, streamed export."""
+
+from __future__ import annotations
+
+from opsplane.files.entity import Column, Entity, EntityRejected
+from opsplane.files.limits import LimitExceeded, Limits
+from opsplane.files.names import clean_file_name, content_disposition
+from opsplane.files.store import NoSuchObject, ObjectInfo, ObjectStore, OutOfSpace, SignedUrl, StoredObject
+from opsplane.files.stores import open_store
+from opsplane.files.stores.local import LocalStore
+from opsplane.files.upload_api import upload_handlers
+
+__all__ = [
+    "Column",
+    "Entity",
+    "EntityRejected",
+    "LimitExceeded",
+    "Limits",
+    "LocalStore",
+    "NoSuchObject",
+    "ObjectInfo",
+    "ObjectStore",
+    "OutOfSpace",
+    "SignedUrl",
+    "StoredObject",
+    "clean_file_name",
+    "content_disposition",
+    "open_store",
+    "upload_handlers",
+]
