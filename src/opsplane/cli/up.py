@@ -49,12 +49,11 @@ def up(
 def _foreground(state: Path, port: int | None, only: list[str]) -> int:
     """Be the supervisor until a signal stops it."""
     from opsplane.app import PROCESSES
-    from opsplane.gateway import bootstrap
 
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # `--only` elsewhere may come before we listen
     with embedded.held(state):
         document = _prepared(state, port, only)
-        processes = embedded.processes(document, PROCESSES, bootstrap)
+        processes = embedded.processes(document, PROCESSES, _bootstrap)
         progress = Progress(state, document["gateway"]["public_url"])
         asyncio.run(embedded.Supervisor(state, processes, changed=progress.show).run())
     note("Stopped.")
@@ -112,6 +111,14 @@ def _resume(state: Path, port: int | None, only: list[str]) -> int:
     embedded.wait_for(state, names, "healthy")
     print(f"✓ {' · '.join(names)}" if names else f"Runs already: {settings.gateway.public_url}")
     return 0
+
+
+def _bootstrap(directory: Path, admin_socket: Path) -> dict[str, Any]:
+    """What Envoy starts with; the files it names are there afterwards."""
+    from opsplane.gateway import bootstrap, write_empty
+
+    write_empty(directory)
+    return bootstrap(directory, admin_socket)
 
 
 def _prepared(state: Path, port: int | None, only: list[str]) -> dict[str, Any]:

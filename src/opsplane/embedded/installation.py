@@ -113,7 +113,7 @@ def _require_free(port: int, state: Path) -> None:
     if not is_free(port):
         raise PortTaken(
             f"gateway: port {port} is taken by {holder(port)}.",
-            remedy=f"Try: make up PORT={8090 if port != 8090 else 8091}",
+            remedy=f"Try: make up PORT={next(filter(is_free, range(8090, 8190)), 0)}",
             process="envoy",
             port=port,
             state=str(state),

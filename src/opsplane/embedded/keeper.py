@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -40,6 +41,7 @@ class Keeper:
         self._nudge = asyncio.Event()
         self._child: Child | None = None
         self._members: tuple[str, ...] = ()
+        self._misses: Counter[str] = Counter()
         self._since = datetime.now(UTC)
         self._seconds: float | None = None
         self._started: float | None = None
@@ -90,8 +92,7 @@ class Keeper:
         """The process as it is now."""
         process = self.process
         roles = [
-            RoleReport(name, self.health if name in self._members else "stopped", process.urls.get(name, ""))
-            for name in process.members
+            RoleReport(name, self._health_of(name), process.urls.get(name, "")) for name in process.members
         ]
         return ProcessReport(
             name=process.name,
@@ -129,8 +130,16 @@ class Keeper:
         except OpsplaneError as error:
             await self.stop()
             return Failure(self.process.name, error.message, error.remedy or "")
+        except OSError as error:
+            await self.stop()
+            return Failure(
+                self.process.name,
+                f"{self.process.name} could not be started: {error}.",
+                "Try: opsplane doctor",
+            )
         self._seconds = round(time.monotonic() - began, 2)
         self.failure = None
+        self._misses.clear()
         self._become("healthy")
         self.ready.set()
         self.settled.set()
@@ -144,7 +153,7 @@ class Keeper:
         ended = asyncio.ensure_future(child.ended())
         try:
             while not ended.done() and not self._nudge.is_set() and time.monotonic() < end:
-                if await asyncio.to_thread(self.process.ready, self._members):
+                if all(await asyncio.to_thread(self._answers)):
                     return not ended.done()
                 await asyncio.wait({ended}, timeout=0.03)
         finally:
@@ -154,18 +163,37 @@ class Keeper:
     async def _watch(self, child: Child) -> None:
         """Return when the process ended or something else is wanted; report its health until then."""
         ended, nudged = asyncio.ensure_future(child.ended()), asyncio.ensure_future(self._nudge.wait())
-        misses = 0
         try:
             while not ended.done() and not nudged.done():
                 await asyncio.wait({ended, nudged}, timeout=PROBE_EVERY, return_when=asyncio.FIRST_COMPLETED)
                 if ended.done() or nudged.done():
                     return
-                misses = 0 if await asyncio.to_thread(self.process.ready, self._members) else misses + 1
-                if misses in (0, UNHEALTHY_AFTER):
-                    self._become("unhealthy" if misses else "healthy")
+                self._note(await asyncio.to_thread(self._answers))
         finally:
             ended.cancel()
             nudged.cancel()
+
+    def _answers(self) -> list[bool]:
+        """Whether each member that is on is ready; this may block."""
+        return [self.process.ready(name) for name in self._members]
+
+    def _note(self, answers: Sequence[bool]) -> None:
+        """Remember who answered; several misses in a row make a member, and its process, unhealthy."""
+        before = [self._health_of(name) for name in self._members]
+        for name, answered in zip(self._members, answers, strict=True):
+            self._misses[name] = 0 if answered else self._misses[name] + 1
+        worst = max(self._misses.values(), default=0)
+        if worst == 0 or worst >= UNHEALTHY_AFTER:
+            self._become("unhealthy" if worst else "healthy")
+        if before != [self._health_of(name) for name in self._members]:
+            self._changed()
+
+    def _health_of(self, member: str) -> Health:
+        if member not in self._members:
+            return "stopped"
+        if self.health == "unhealthy":
+            return "unhealthy" if self._misses[member] >= UNHEALTHY_AFTER else "healthy"
+        return self.health
 
     async def _ended(self, child: Child, offset: int, began: float) -> Failure | None:
         """Clean up after a life; why it was a failure, None when the end was wanted."""

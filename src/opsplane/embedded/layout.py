@@ -94,7 +94,7 @@ def _envoy(document: Mapping[str, Any], state: Path, bootstrap: Bootstrap) -> Pr
         bootstrap=bootstrap,
     )
 
-    def ready(_: tuple[str, ...]) -> bool:
+    def ready(_: str) -> bool:
         return engine.live() if "gateway" in switched_off(state) else engine.ready()
 
     return Process(
@@ -120,9 +120,7 @@ def _python(document: Mapping[str, Any], state: Path, name: str, members: tuple[
         after=("postgres", "valkey"),
         urls={role: f"http://{listen[role]['host']}:{listen[role]['port']}" for role in members},
         command=_run_roles(state),
-        ready=lambda active: all(
-            answers(listen[r]["host"], listen[r]["port"], "/health/ready") for r in active
-        ),
+        ready=lambda role: answers(listen[role]["host"], listen[role]["port"], "/health/ready"),
     )
 
 

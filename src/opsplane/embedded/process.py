@@ -17,7 +17,7 @@ class Process:
     """What the supervisor keeps running.
 
     `members` are the names that can be switched on and off (the roles of a process, an engine itself);
-    `command` and `ready` get those that are on. `prepare` comes before each start, `provision` after the
+    `command` gets those that are on, `ready` is asked for each of them. `prepare` comes before each start, `provision` after the
     process is ready for the first time. All four may block: they run in threads, except `command`.
     `after` names the processes that have to be ready first.
     """
@@ -26,7 +26,7 @@ class Process:
     kind: Literal["engine", "role"]
     log: Path
     command: Callable[[tuple[str, ...]], Command]
-    ready: Callable[[tuple[str, ...]], bool]
+    ready: Callable[[str], bool]
     prepare: Callable[[], None] = _nothing
     provision: Callable[[], None] = _nothing
     members: tuple[str, ...] = ()

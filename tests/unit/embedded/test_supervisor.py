@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from opsplane.embedded import Command, Process, StartFailed, Supervisor, lock, report
+from opsplane.embedded import Command, Process, StartFailed, Supervisor, keeper, lock, report
 from opsplane.embedded.leftovers import kill_leftovers
 from opsplane.embedded.switches import switch
 
@@ -33,7 +33,7 @@ def child(state: Path, name: str, code: str = SERVE, **options: object) -> Proce
         log=state / f"{name}.log",
         prepare=prepare,
         command=lambda members: Command((sys.executable, "-c", code, str(flag), *members), state),
-        ready=lambda members: flag.exists(),
+        ready=lambda member: flag.exists() and not (state / f"{member}.sick").exists(),
         **options,  # type: ignore[arg-type]
     )
 
@@ -164,15 +164,20 @@ async def test_switched_members_stop_and_start(state: Path) -> None:
     await running
 
 
-async def test_unanswered_probe_is_reported_and_not_restarted(state: Path) -> None:
+async def test_unanswered_probe_is_reported_and_not_restarted(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "PROBE_EVERY", 0.05)
     stop = asyncio.Event()
-    running = asyncio.create_task(Supervisor(state, [child(state, "app")]).run(stop))
+    process = child(state, "commerce", members=("order", "search"))
+    running = asyncio.create_task(Supervisor(state, [process]).run(stop))
     await until(lambda: phase(state) == "ready")
-    (state / "app.up").unlink()
-    await until(lambda: seen(state, "app").health == "unhealthy")
-    assert seen(state, "app").restarts == 0
-    (state / "app.up").write_text("again")
-    await until(lambda: seen(state, "app").health == "healthy")
+    (state / "search.sick").touch()
+    await until(lambda: healths(state) == {"order": "healthy", "search": "unhealthy"})
+    assert seen(state, "commerce").health == "unhealthy"
+    assert seen(state, "commerce").restarts == 0
+    (state / "search.sick").unlink()
+    await until(lambda: healths(state) == {"order": "healthy", "search": "healthy"})
     stop.set()
     await running
 
@@ -232,3 +237,15 @@ def gone(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+async def test_program_that_cannot_be_executed_is_told(state: Path) -> None:
+    process = Process(
+        name="absent",
+        kind="engine",
+        log=state / "absent.log",
+        command=lambda _: Command(("/nowhere/absent",), state),
+        ready=lambda _: True,
+    )
+    with pytest.raises(StartFailed, match="absent could not be started"):
+        await Supervisor(state, [process]).run(asyncio.Event())
