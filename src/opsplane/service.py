@@ -1,0 +1,138 @@
+"""What a service is: one frozen declaration, found through the entry points `opsplane.services`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata, resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from opsplane.clock import SYSTEM, Clock
+from opsplane.database import Connection, Pool, migrate
+from opsplane.errors import InvalidInput
+from opsplane.events import Consumer, Outbox, Schemas
+from opsplane.telemetry import get_logger
+from opsplane.web import TokenIssuer, Verifier
+
+if TYPE_CHECKING:
+    from litestar.types import ControllerRouterHandler
+
+    from opsplane.files import Entity, ObjectStore
+    from opsplane.tasks import TaskType
+
+log = get_logger("service")
+GROUP = "opsplane.services"
+_LIBRARY = {"events": "opsplane.events.migrations", "files": "opsplane.files.migrations"}
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What a running service is given: its own database and outbox, the platform's keys, time and objects."""
+
+    pool: Pool
+    outbox: Outbox
+    verifier: Verifier
+    issuer: TokenIssuer | None = None
+    clock: Clock = SYSTEM
+    objects: ObjectStore | None = None
+
+
+Imported = Callable[[Runtime, Connection, Sequence[Any]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class EntityBinding:
+    """An entity of a service, and what else happens in the transaction that merges a chunk of imported rows.
+
+    `imported(runtime, tx, keys)` gets the keys of the chunk's rows, which `tx` already sees; it usually publishes
+    one bulk event. An entity with `importable=False` is for export only.
+    """
+
+    entity: Entity
+    imported: Imported | None = None
+    importable: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """One service: everything `app` needs to serve, consume, work, import, export and route for it.
+
+    `package` holds the directories `migrations` (`NNNN_name.sql`) and `schemas` (`<event type>/<version>.json`).
+    Every resource in `resources` is routed from `/api/v1/<resource>`. `api` makes the handlers of its HTTP
+    application.
+    """
+
+    name: str
+    database: str
+    package: str
+    api: Callable[[Runtime], Sequence[ControllerRouterHandler]]
+    resources: tuple[str, ...] = ()
+    consumers: tuple[Consumer, ...] = ()
+    tasks: tuple[TaskType, ...] = ()
+    entities: tuple[EntityBinding, ...] = ()
+
+    @property
+    def migrations(self) -> str:
+        """The package of its own migrations."""
+        return f"{self.package}.migrations"
+
+    @property
+    def schemas(self) -> Path:
+        """The directory of its event schemas."""
+        return Path(str(resources.files(self.package))) / "schemas"
+
+    def groups(self) -> Mapping[str, list[Consumer]]:
+        """Its consumers by consumer group."""
+        found: dict[str, list[Consumer]] = {}
+        for consumer in self.consumers:
+            found.setdefault(consumer.group, []).append(consumer)
+        return found
+
+
+def collect_services() -> dict[str, Service]:
+    """Every declared service by name, in the order of their names.
+
+    Raises `InvalidInput` naming an entry point that does not load, is no service, or claims what another has.
+    """
+    found: dict[str, Service] = {}
+    for entry in sorted(metadata.entry_points(group=GROUP), key=lambda entry: entry.name):
+        try:
+            declared = entry.load()
+        except Exception as error:
+            raise InvalidInput(
+                f"The service {entry.name} ({entry.value}) does not load: {error}",
+                remedy="Correct or uninstall its package.",
+            ) from error
+        if not isinstance(declared, Service):
+            raise InvalidInput(
+                f"The entry point {entry.name} ({entry.value}) names no opsplane.service.Service."
+            )
+        found[declared.name] = declared
+    _refuse_clashes(found.values())
+    return found
+
+
+def event_schemas(services: Iterable[Service]) -> Schemas:
+    """The event schemas of all the services together: a consumer knows the types of others, too."""
+    return Schemas.load(*(service.schemas for service in services))
+
+
+async def migrate_service(service: Service, pool: Pool) -> None:
+    """Bring the service's database up to date: the library's tables, then its own."""
+    for source, package in {**_LIBRARY, service.name: service.migrations}.items():
+        for name in await migrate(pool, source, package):
+            log.info("service.migrated", service=service.name, source=source, migration=name)
+
+
+def _refuse_clashes(services: Iterable[Service]) -> None:
+    owners: dict[str, str] = {}
+    for service in services:
+        claims = [f"resource {name}" for name in service.resources]
+        claims += [f"database {service.database}"]
+        claims += [f"entity {binding.entity.name}" for binding in service.entities]
+        claims += [f"consumer group {group}" for group in service.groups()]
+        for claim in claims:
+            if claim in owners:
+                raise InvalidInput(f"The services {owners[claim]} and {service.name} both claim {claim}.")
+            owners[claim] = service.name
