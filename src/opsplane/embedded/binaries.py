@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from opsplane.embedded.account import Account, reachable
-from opsplane.embedded.places import SHARED
+from opsplane.embedded.places import SHARED, shared_directory
 from opsplane.errors import Denied, OpsplaneError
 
 COPIES = SHARED / "engines"
@@ -68,8 +68,8 @@ def reachable_postgres_bin(account: Account | None) -> Path:
 
 def _copy_wheel(wheel: Path, install: str, target: Path) -> None:
     """Copy what the server needs of the wheel to `target`, which appears only when it is whole."""
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-    draft = Path(tempfile.mkdtemp(dir=target.parent))
+    shared_directory(SHARED)
+    draft = Path(tempfile.mkdtemp(dir=shared_directory(target.parent)))
     draft.chmod(0o755)
     ignored = shutil.ignore_patterns("include", "*.a", "pkgconfig", "__pycache__")
     shutil.copytree(wheel / install, draft / wheel.name / install, ignore=ignored, symlinks=True)

@@ -69,6 +69,7 @@ def prepare(state: Path, port: int | None, gateway_yaml: str) -> dict[str, Any]:
     public = port or (known["engines"]["envoy"]["port"] if known else DEFAULT_PORT)
     _require_free(public, state)
     account = unprivileged()
+    state.mkdir(parents=True, exist_ok=True)  # whether engines reach it shows only when it is there
     places = Places.of(state, account)
     ports = _ports({} if known is None else known, public)
     document = _document(places, _secrets(known), ports)

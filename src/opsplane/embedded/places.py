@@ -47,6 +47,8 @@ class Places:
 
     def create(self, account: Account | None) -> None:
         """Make every directory, private, but enterable by `account` where it has to pass."""
+        if account is not None and self._outside_used():
+            shared_directory(SHARED)
         for path in (self.state, self.path("run"), *self._outside_used()):
             path.mkdir(parents=True, exist_ok=True)
             _refuse_foreign(path)
@@ -61,6 +63,13 @@ class Places:
 
     def _outside_used(self) -> list[Path]:
         return [self.outside] if self.outside in (self.sockets.parent, self.gateway.parent) else []
+
+
+def shared_directory(path: Path) -> Path:
+    """`path`, created where missing, which everybody may enter whatever our umask is."""
+    path.mkdir(parents=True, exist_ok=True)
+    path.chmod(0o755)
+    return path
 
 
 def remove(state: Path) -> None:

@@ -213,6 +213,7 @@ def test_as_root_the_engines_run_without_rights_even_below_a_private_directory(
     monkeypatch.setattr(binaries, "_wheel", lambda module, distribution: private / module)
     (port,) = free_ports(1)
     copies = Path("/var/tmp") / f"opsplane-test-{os.getpid()}"
+    monkeypatch.setattr(binaries, "SHARED", copies)
     monkeypatch.setattr(binaries, "COPIES", copies)
     engine = Postgres(private / "data", port=port, password="p", log=tmp_path / "log")
     try:

@@ -129,12 +129,11 @@ async def test_valkey_users_may_do_what_they_are_for_and_no_more(states: tuple[P
             assert events.eval(script, 1, "s") == 0
             service.xadd("s", {"data": "{}"})
             service.xgroup_create("s", "g")
-            assert service.xreadgroup("g", "c", {"s": ">"}) == {} or service.xlen("s") == 1
+            assert service.xlen("s") == 1
             for client, command in (
                 (service, ("EVAL", script, "1", "s")),
                 (service, ("FLUSHALL",)),
                 (service, ("CONFIG", "GET", "*")),
-                (service, ("DEBUG", "SLEEP", "0")),
                 (service, ("ACL", "LIST")),
                 (events, ("FLUSHALL",)),
                 (events, ("CONFIG", "GET", "*")),
@@ -142,6 +141,8 @@ async def test_valkey_users_may_do_what_they_are_for_and_no_more(states: tuple[P
             ):
                 with pytest.raises(redis.exceptions.NoPermissionError):
                     client.execute_command(*command)
+            with pytest.raises(redis.ResponseError, match="DEBUG command not allowed"):
+                service.execute_command("DEBUG", "SLEEP", "0")
         nobody = redis.Redis(port=document["engines"]["valkey"]["port"])
         with nobody, pytest.raises(redis.AuthenticationError):
             nobody.ping()
@@ -176,3 +177,15 @@ async def test_report_has_no_secret(states: tuple[Path, Path]) -> None:
         for url in (*document["databases"].values(), *document["broker"].values()):
             assert url.split(":")[2].split("@")[0] not in text
         assert json.loads((states[0] / "run" / "supervisor.json").read_text())["state"] == "ready"
+
+
+async def test_private_umask_and_missing_parents_do_not_lock_the_engines_out(
+    states: tuple[Path, Path],
+) -> None:
+    former = os.umask(0o077)
+    try:
+        async with running(states[0] / "deep" / "er", free_ports(1)[0]) as document:
+            assert add_row(document) == 1
+    finally:
+        os.umask(former)
+        remove(states[0] / "deep" / "er")
