@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from opsplane.gateway.files import CLUSTERS, LISTENERS, write_resources
+from opsplane.gateway.files import ACCESS_LOG, CLUSTERS, LISTENERS, write_resources
+from opsplane.gateway.log_file import prepare_access_log
 
 MAX_CONNECTIONS = 20_000
 HEAP = 1024 * 1024 * 1024
@@ -42,6 +43,7 @@ def file_source(path: Path) -> dict[str, Any]:
 
 def write_empty(directory: Path) -> None:
     """Make the files Envoy must find at its start, where there are none from an earlier run."""
+    prepare_access_log(directory / ACCESS_LOG)
     for name in (CLUSTERS, LISTENERS):
         if not (directory / name).is_file():
             write_resources(directory / name, [], "empty")

@@ -13,6 +13,7 @@ CLUSTERS = "clusters.json"
 LISTENERS = "listeners.json"
 ROUTES = "routes.json"
 KEYS = "keys.json"
+ACCESS_LOG = "access.log"
 
 
 def write_resources(path: Path, resources: Sequence[Any], version: str) -> None:
@@ -35,3 +36,15 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
+
+
+def version_of(path: Path) -> str | None:
+    """The version of the resources in a file; None when there is no such file or it is not whole."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Versioned).version_info
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+class _Versioned(msgspec.Struct):
+    version_info: str
