@@ -207,7 +207,9 @@ class Keeper:
             fact = f"{name} was not ready after {time.monotonic() - began:.0f} seconds."
         else:
             fact = f"{name} ended with {_meaning(code)} after {time.monotonic() - began:.1f} seconds."
-        return Failure(name, fact, f"See all of its log: {log}", last_lines(log, 10, offset))
+        return Failure(
+            name, fact, self.process.remedy or f"See all of its log: {log}", last_lines(log, 10, offset)
+        )
 
     async def _unless_nudged(self, awaited: Coroutine[Any, Any, Any]) -> bool:
         """Whether `awaited` came true before something else was wanted."""

@@ -51,6 +51,7 @@ def _postgres(document: Mapping[str, Any], state: Path) -> Process:
     return Process(
         name="postgres",
         kind="engine",
+        remedy=_see_log("postgres", state),
         log=log,
         title="postgres 18",
         place=str(engine.data),
@@ -74,6 +75,7 @@ def _valkey(document: Mapping[str, Any], state: Path) -> Process:
     return Process(
         name="valkey",
         kind="engine",
+        remedy=_see_log("valkey", state),
         log=log,
         title="valkey 9",
         place=str(engine.data),
@@ -100,6 +102,7 @@ def _envoy(document: Mapping[str, Any], state: Path, bootstrap: Bootstrap) -> Pr
     return Process(
         name="envoy",
         kind="engine",
+        remedy=_see_log("envoy", state),
         log=log,
         title="gateway (Envoy)",
         place=document["gateway"]["public_url"],
@@ -114,6 +117,7 @@ def _python(document: Mapping[str, Any], state: Path, name: str, members: tuple[
     return Process(
         name=name,
         kind="role",
+        remedy=_see_log(name, state),
         log=state / "logs" / f"{name}.log",
         title=" · ".join(members),
         members=members,
@@ -122,6 +126,10 @@ def _python(document: Mapping[str, Any], state: Path, name: str, members: tuple[
         command=_run_roles(state),
         ready=lambda role: answers(listen[role]["host"], listen[role]["port"], "/health/ready"),
     )
+
+
+def _see_log(name: str, state: Path) -> str:
+    return f"See more with: opsplane logs {name} --state {state}"
 
 
 def _run_roles(state: Path) -> Callable[[tuple[str, ...]], Command]:

@@ -19,7 +19,7 @@ class Process:
     `members` are the names that can be switched on and off (the roles of a process, an engine itself);
     `command` gets those that are on, `ready` is asked for each of them. `prepare` comes before each start, `provision` after the
     process is ready for the first time. All four may block: they run in threads, except `command`.
-    `after` names the processes that have to be ready first.
+    `after` names the processes that have to be ready first, `remedy` is what to try when it fails.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Process:
     urls: Mapping[str, str] = field(default_factory=dict)
     start_timeout: float = 60.0
     stop_timeout: float = 15.0
+    remedy: str = ""
 
     @property
     def switches(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-Health = Literal["waiting", "starting", "healthy", "unhealthy", "restarting", "stopping", "stopped", "failed"]
+Health = Literal["waiting", "starting", "healthy", "unhealthy", "restarting", "stopping", "stopped"]
 FILE = "supervisor.json"
 
 
