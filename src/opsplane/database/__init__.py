@@ -6,7 +6,17 @@ from opsplane.database.audit import append_audit
 from opsplane.database.doorbell import Bell, Doorbell
 from opsplane.database.leader import Leader
 from opsplane.database.migrations import migrate
-from opsplane.database.pool import Connection, Pool
+from opsplane.database.pool import Connection, Pool, after_commit
 from opsplane.database.statements import sql
 
-__all__ = ["Bell", "Connection", "Doorbell", "Leader", "Pool", "append_audit", "migrate", "sql"]
+__all__ = [
+    "Bell",
+    "Connection",
+    "Doorbell",
+    "Leader",
+    "Pool",
+    "after_commit",
+    "append_audit",
+    "migrate",
+    "sql",
+]

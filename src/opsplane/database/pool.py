@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, LiteralString
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg import AsyncConnection
@@ -84,8 +85,16 @@ class Pool:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """A connection inside a transaction: committed on success, rolled back on any error."""
-        async with self.connection() as connection, connection.transaction():
-            yield connection
+        async with self.connection() as connection:
+            _callbacks[connection] = []
+            try:
+                async with connection.transaction():
+                    yield connection
+            except BaseException:
+                del _callbacks[connection]
+                raise
+            for callback in _callbacks.pop(connection):
+                callback()
 
     async def fetch(self, statement: LiteralString, parameters: Parameters = ()) -> list[DictRow]:
         """All rows of one statement."""
@@ -101,6 +110,19 @@ class Pool:
         """The number of rows one statement touched."""
         async with self.connection() as connection:
             return (await connection.execute(statement, parameters or None)).rowcount
+
+
+_callbacks: WeakKeyDictionary[Connection, list[Callable[[], None]]] = WeakKeyDictionary()
+
+
+def after_commit(tx: Connection, callback: Callable[[], None]) -> None:
+    """Have `callback` called once when the transaction `tx` of `Pool.transaction` has committed, and never otherwise.
+
+    In a transaction opened any other way it is not called: what it announces must be found by polling as well.
+    """
+    waiting = _callbacks.get(tx)
+    if waiting is not None and callback not in waiting:
+        waiting.append(callback)
 
 
 def where(dsn: str) -> str:

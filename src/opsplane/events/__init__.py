@@ -1,0 +1,38 @@
+"""The event backbone: outbox, relay, broker, consumers, retries and dead letters."""
+
+from __future__ import annotations
+
+from opsplane.events.broker import Broker, BrokerUnavailable, Entry
+from opsplane.events.brokers import connect
+from opsplane.events.consumer import AlreadyDone, BatchContext, Consumer, Context, Reject, Service, consumer
+from opsplane.events.envelope import Event, decode, encode, new_event, wrap
+from opsplane.events.group import ConsumerGroup
+from opsplane.events.outbox import Outbox
+from opsplane.events.relay import Relay
+from opsplane.events.retries import RetryMover
+from opsplane.events.schemas import Schemas, Violation
+
+__all__ = [
+    "AlreadyDone",
+    "BatchContext",
+    "Broker",
+    "BrokerUnavailable",
+    "Consumer",
+    "ConsumerGroup",
+    "Context",
+    "Entry",
+    "Event",
+    "Outbox",
+    "Reject",
+    "Relay",
+    "RetryMover",
+    "Schemas",
+    "Service",
+    "Violation",
+    "connect",
+    "consumer",
+    "decode",
+    "encode",
+    "new_event",
+    "wrap",
+]

@@ -1,0 +1,120 @@
+"""The broker: streams, consumer groups, retries and dead letters, as every implementation offers them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from opsplane.errors import Unavailable
+
+
+class BrokerUnavailable(Unavailable):
+    """The broker cannot be reached; what was not acknowledged will be delivered again."""
+
+
+class Entry(NamedTuple):
+    """What is written to a stream: the envelope's bytes and, where needed, a map of strings beside it."""
+
+    stream: str
+    data: bytes
+    metadata: Mapping[str, str] | None = None
+
+
+class Delivered(NamedTuple):
+    """What is read from a stream: its id there, the envelope's bytes, the map beside it."""
+
+    stream: str
+    id: str
+    data: bytes
+    metadata: dict[str, str]
+
+
+class Done(NamedTuple):
+    """A delivery that was handled: acknowledged, and, if it was a replay, confirmed."""
+
+    stream: str
+    id: str
+    event_id: str
+    replay_of: str | None = None
+
+
+class Reader(Protocol):
+    """One consumer of a group; it has a connection of its own because reading blocks."""
+
+    async def read(self, count: int, block: float) -> list[Delivered]:
+        """At most `count` new entries, waiting `block` seconds for the first."""
+        ...
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        ...
+
+
+class Broker(Protocol):
+    """The seam between event processing and what stores the streams."""
+
+    async def publish_many(self, entries: Iterable[Entry]) -> list[str]:
+        """The stream ids of the entries, in order, once the broker has them all."""
+        ...
+
+    async def reader(self, group: str, consumer: str, streams: Sequence[str]) -> Reader:
+        """A reader of the streams and of the group's private retry stream; groups are created from the beginning."""
+        ...
+
+    async def settle(self, group: str, done: Sequence[Done]) -> None:
+        """Acknowledge handled entries and remember their events as seen."""
+        ...
+
+    async def seen(self, group: str, event_ids: Sequence[str]) -> list[bool]:
+        """Which events the group handled lately; a hint only."""
+        ...
+
+    async def schedule_retry(
+        self, group: str, entry: Delivered, metadata: Mapping[str, str], due: float
+    ) -> None:
+        """Acknowledge the entry and have it come back to this group alone at `due` (Unix seconds): one step."""
+        ...
+
+    async def dead_letter(
+        self, group: str, entry: Delivered, topic: str, metadata: Mapping[str, str]
+    ) -> None:
+        """Acknowledge the entry and write it to `<topic>.dlq`: one step."""
+        ...
+
+    async def move_due_retries(self, group: str, now: float) -> int:
+        """How many scheduled retries that are due were put into the group's private stream."""
+        ...
+
+    async def dead_consumers(self, group: str, streams: Sequence[str]) -> list[str]:
+        """Consumers with unacknowledged entries or none left whose lease has run out."""
+        ...
+
+    async def claim_one(
+        self, group: str, consumer: str, dead: str, streams: Sequence[str]
+    ) -> Delivered | None:
+        """The next entry of a dead consumer, now held by `consumer`; None when nothing is left and it was removed."""
+        ...
+
+    async def count_start(self, group: str, entry: Delivered) -> int:
+        """How often handling of this recovered entry was started, this time included."""
+        ...
+
+    async def paused(self) -> frozenset[str]:
+        """The groups an operator has paused."""
+        ...
+
+    async def call(self, *command: Any) -> Any:
+        """The reply to any other command of the store, for inspection."""
+        ...
+
+    def lease(self, group: str, consumer: str) -> None:
+        """Keep `consumer` alive in the eyes of others until `unlease`, from a thread of its own."""
+        ...
+
+    def unlease(self, group: str, consumer: str) -> None:
+        """Let the lease end now."""
+        ...
+
+    async def close(self) -> None:
+        """Close every connection and stop keeping leases."""
+        ...

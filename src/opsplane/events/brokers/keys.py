@@ -1,0 +1,44 @@
+"""The names of everything opsplane keeps in the broker besides the topics themselves."""
+
+from __future__ import annotations
+
+import time
+
+PAUSED = "opsplane:paused"
+REPLAYED = "opsplane:replayed"
+SEEN_SECONDS = 3600
+
+
+def retry_schedule(group: str) -> str:
+    """Sorted set of entries waiting for their retry, by due time."""
+    return f"opsplane:retry:{group}"
+
+
+def retry_stream(group: str) -> str:
+    """The group's private stream, where retries and replays come back."""
+    return f"opsplane:retry-stream:{group}"
+
+
+def lease(group: str, consumer: str) -> str:
+    """Exists as long as the consumer's process lives."""
+    return f"opsplane:lease:{group}:{consumer}"
+
+
+def recovery(group: str, consumer: str) -> str:
+    """Held by the process that takes over a dead consumer's entries."""
+    return f"opsplane:recovery:{group}:{consumer}"
+
+
+def started(group: str) -> str:
+    """Hash: how often handling of a recovered entry was started."""
+    return f"opsplane:started:{group}"
+
+
+def seen(group: str, age: int = 0) -> str:
+    """Set of events handled lately; `age` 0 is the current hour's, 1 the one before."""
+    return f"opsplane:seen:{group}:{int(time.time()) // SEEN_SECONDS - age}"
+
+
+def dead_letters(topic: str) -> str:
+    """The dead letter stream of a topic."""
+    return f"{topic}.dlq"

@@ -1,0 +1,191 @@
+"""Redis Streams with Dapr's entry format: field `data` (the envelope) and, where needed, `metadata` (JSON map)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from opsplane.events.broker import Delivered, Done, Entry, Reader
+from opsplane.events.brokers import keys
+from opsplane.events.brokers.entries import delivered
+from opsplane.events.brokers.leases import LeaseKeeper
+from opsplane.events.brokers.recovery import Recovery
+from opsplane.events.brokers.resp import Address, CommandRefused, Connection
+
+_encode = msgspec.json.Encoder().encode
+_CHUNK = 500
+
+# Moves due entries of a retry schedule (KEYS[1]) to the private stream (KEYS[2]) byte for byte. A member is ten digits
+# that give the length of the metadata, the metadata, the data.
+_MOVE = """
+local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, 200)
+for _, member in ipairs(due) do
+  local length = tonumber(string.sub(member, 1, 10))
+  redis.call('XADD', KEYS[2], '*', 'data', string.sub(member, 11 + length),
+             'metadata', string.sub(member, 11, 10 + length))
+  redis.call('ZREM', KEYS[1], member)
+end
+return #due
+"""
+
+
+class RedisStreams:
+    """A `Broker` on Redis ≥ 6.2 or Valkey; no command newer than Redis 7.0 is used."""
+
+    def __init__(self, url: str) -> None:
+        self._address = Address(url)
+        self._connection = Connection(self._address)
+        self._leases = LeaseKeeper(url)
+        self._recovery = Recovery(self._connection)
+
+    async def publish_many(self, entries: Iterable[Entry]) -> list[str]:
+        """The stream ids of the entries, in order."""
+        commands = [_xadd(entry.stream, entry.data, entry.metadata) for entry in entries]
+        ids: list[str] = []
+        for first in range(0, len(commands), _CHUNK):
+            ids.extend(
+                reply.decode() for reply in await self._connection.pipeline(commands[first : first + _CHUNK])
+            )
+        return ids
+
+    async def reader(self, group: str, consumer: str, streams: Sequence[str]) -> Reader:
+        """A reader with a connection of its own."""
+        reader = StreamReader(Connection(self._address), group, consumer, streams)
+        await reader.create_groups()
+        return reader
+
+    async def settle(self, group: str, done: Sequence[Done]) -> None:
+        """Acknowledge and remember, in one round trip."""
+        acknowledged: dict[str, list[str]] = {}
+        for entry in done:
+            acknowledged.setdefault(entry.stream, []).append(entry.id)
+        private, seen = keys.retry_stream(group), keys.seen(group)
+        commands: list[tuple[Any, ...]] = [
+            ("XACK", stream, group, *ids) for stream, ids in acknowledged.items()
+        ]
+        if private in acknowledged:
+            commands.append(("XDEL", private, *acknowledged[private]))
+        commands += [("XADD", keys.REPLAYED, "*", "id", entry.replay_of) for entry in done if entry.replay_of]
+        commands.append(("SADD", seen, *[entry.event_id for entry in done]))
+        commands.append(("EXPIRE", seen, str(2 * keys.SEEN_SECONDS)))
+        await self._connection.transaction(commands)
+
+    async def seen(self, group: str, event_ids: Sequence[str]) -> list[bool]:
+        """Whether each event was handled within the last one to two hours."""
+        now, before = await self._connection.pipeline(
+            [("SMISMEMBER", keys.seen(group, age), *event_ids) for age in (0, 1)]
+        )
+        return [bool(current or previous) for current, previous in zip(now, before, strict=True)]
+
+    async def schedule_retry(
+        self, group: str, entry: Delivered, metadata: Mapping[str, str], due: float
+    ) -> None:
+        """Acknowledge and schedule, atomically."""
+        encoded = _encode(metadata)
+        member = b"%010d%b%b" % (len(encoded), encoded, entry.data)
+        commands = [("ZADD", keys.retry_schedule(group), repr(due), member), *self._release(group, entry)]
+        await self._connection.transaction(commands)
+
+    async def dead_letter(
+        self, group: str, entry: Delivered, topic: str, metadata: Mapping[str, str]
+    ) -> None:
+        """Acknowledge and write the dead letter, atomically."""
+        letter = _xadd(keys.dead_letters(topic), entry.data, metadata)
+        await self._connection.transaction([letter, *self._release(group, entry)])
+
+    async def move_due_retries(self, group: str, now: float) -> int:
+        """Run the move as a script, which only the `events` user may."""
+        moved = await self._connection.call(
+            "EVAL", _MOVE, "2", keys.retry_schedule(group), keys.retry_stream(group), repr(now)
+        )
+        return int(moved)
+
+    async def dead_consumers(self, group: str, streams: Sequence[str]) -> list[str]:
+        """Consumers of the group whose lease has run out."""
+        return await self._recovery.dead_consumers(group, [*streams, keys.retry_stream(group)])
+
+    async def claim_one(
+        self, group: str, consumer: str, dead: str, streams: Sequence[str]
+    ) -> Delivered | None:
+        """The next entry a dead consumer left behind."""
+        return await self._recovery.claim_one(group, consumer, dead, [*streams, keys.retry_stream(group)])
+
+    async def count_start(self, group: str, entry: Delivered) -> int:
+        """Count one more start of a recovered entry."""
+        field = f"{entry.stream}:{entry.id}"
+        replies = await self._connection.pipeline(
+            [("HINCRBY", keys.started(group), field, "1"), ("EXPIRE", keys.started(group), "86400")]
+        )
+        return int(replies[0])
+
+    async def paused(self) -> frozenset[str]:
+        """The paused groups."""
+        return frozenset(name.decode() for name in await self._connection.call("SMEMBERS", keys.PAUSED))
+
+    async def call(self, *command: Any) -> Any:
+        """The reply to any command."""
+        return await self._connection.call(*command)
+
+    def lease(self, group: str, consumer: str) -> None:
+        """Keep the consumer's lease."""
+        self._leases.add(group, consumer)
+
+    def unlease(self, group: str, consumer: str) -> None:
+        """Let the consumer's lease run out."""
+        self._leases.remove(group, consumer)
+
+    async def close(self) -> None:
+        """Close the connection and stop the lease thread."""
+        self._leases.close()
+        await self._connection.close()
+
+    def _release(self, group: str, entry: Delivered) -> list[tuple[Any, ...]]:
+        commands: list[tuple[Any, ...]] = [("XACK", entry.stream, group, entry.id)]
+        if entry.stream == keys.retry_stream(group):
+            commands.append(("XDEL", entry.stream, entry.id))
+        commands.append(("HDEL", keys.started(group), f"{entry.stream}:{entry.id}"))
+        return commands
+
+
+class StreamReader:
+    """A consumer's own connection, blocked in XREADGROUP most of the time."""
+
+    def __init__(self, connection: Connection, group: str, consumer: str, streams: Sequence[str]) -> None:
+        self._connection = connection
+        self._group = group
+        self._consumer = consumer
+        self._streams = [keys.retry_stream(group), *streams]
+
+    async def create_groups(self) -> None:
+        """Create the group on every stream where it is missing, from the first entry on."""
+        commands = [("XGROUP", "CREATE", stream, self._group, "0", "MKSTREAM") for stream in self._streams]
+        for reply in await self._connection.pipeline(commands, errors=False):
+            if isinstance(reply, Exception) and not str(reply).startswith("BUSYGROUP"):
+                raise CommandRefused(f"The broker refused to create the group {self._group}: {reply}")
+
+    async def read(self, count: int, block: float) -> list[Delivered]:
+        """New entries; groups lost with the broker's memory are created again."""
+        starts = [">"] * len(self._streams)
+        try:
+            reply = await self._connection.call(
+                "XREADGROUP", "GROUP", self._group, self._consumer, "COUNT", str(count), "BLOCK",
+                str(max(1, int(block * 1000))), "STREAMS", *self._streams, *starts,
+            )  # fmt: skip
+        except CommandRefused as error:
+            if str(error.reply).startswith(("NOGROUP", "UNBLOCKED")):
+                await self.create_groups()
+                return []
+            raise
+        return [delivered(stream, id_, fields) for stream, entries in reply or () for id_, fields in entries]
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._connection.close()
+
+
+def _xadd(stream: str, data: bytes, metadata: Mapping[str, str] | None) -> tuple[Any, ...]:
+    if metadata:
+        return ("XADD", stream, "*", "data", data, "metadata", _encode(metadata))
+    return ("XADD", stream, "*", "data", data)

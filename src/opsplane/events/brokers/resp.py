@@ -1,0 +1,164 @@
+"""A lean client of the Redis protocol (RESP2) for the hot path: one pipeline, one write, one future."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import hiredis
+
+from opsplane.errors import InvalidInput
+from opsplane.events.broker import BrokerUnavailable
+
+Command = tuple[Any, ...]
+
+
+class CommandRefused(BrokerUnavailable):
+    """The store answered a command with an error."""
+
+
+class Address:
+    """Where a store is and who asks."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("redis", "unix"):
+            raise InvalidInput(f"{parts.scheme}:// is not a broker URL.", remedy="Use redis://… or unix://….")
+        self.user = unquote(parts.username or "")
+        self.password = unquote(parts.password or "")
+        self.host, self.port = parts.hostname or "127.0.0.1", parts.port or 6379
+        self.path = parts.path if parts.scheme == "unix" else None
+        given = (
+            parse_qs(parts.query).get("db", [parts.path.strip("/")])[0] if parts.scheme == "redis" else "0"
+        )
+        self.database = int(given or 0)
+
+    def __str__(self) -> str:
+        return self.path or f"{self.host}:{self.port}"
+
+
+class _Protocol(asyncio.Protocol):
+    def __init__(self) -> None:
+        self._reader = hiredis.Reader()
+        self._waiting: deque[tuple[asyncio.Future[list[Any]], int, list[Any]]] = deque()
+        self.transport: asyncio.Transport | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.transport = None
+        self._writable.set()
+        while self._waiting:
+            future = self._waiting.popleft()[0]
+            if not future.done():
+                future.set_exception(BrokerUnavailable("The broker closed the connection.", cause=str(exc)))
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+        while self._waiting:
+            future, count, replies = self._waiting[0]
+            while len(replies) < count:
+                reply = self._reader.gets()
+                if reply is False:
+                    return
+                replies.append(reply)
+            self._waiting.popleft()
+            if not future.done():
+                future.set_result(replies)
+
+    async def send(self, commands: Sequence[Command]) -> list[Any]:
+        await self._writable.wait()
+        if self.transport is None:
+            raise BrokerUnavailable("The broker closed the connection.")
+        future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((future, len(commands), []))
+        self.transport.write(b"".join([hiredis.pack_command(command) for command in commands]))
+        return await future
+
+
+class Connection:
+    """One connection, made on first use and again after it was lost."""
+
+    def __init__(self, address: Address, timeout: float = 10.0) -> None:
+        self._address = address
+        self._timeout = timeout
+        self._protocol: _Protocol | None = None
+        self._connecting = asyncio.Lock()
+
+    async def call(self, *command: Any) -> Any:
+        """The reply to one command; raises `CommandRefused` or `BrokerUnavailable`."""
+        return (await self.pipeline([command]))[0]
+
+    async def pipeline(self, commands: Sequence[Command], *, errors: bool = True) -> list[Any]:
+        """The replies to all commands, sent at once; the first error is raised unless `errors` is false."""
+        protocol = self._protocol
+        if protocol is None or protocol.transport is None:
+            protocol = await self._connected()
+        replies = await protocol.send(commands)
+        if errors:
+            for reply in replies:
+                _check(reply)
+        return replies
+
+    async def transaction(self, commands: Sequence[Command]) -> list[Any]:
+        """The replies to commands run as one atomic step."""
+        replies = await self.pipeline([("MULTI",), *commands, ("EXEC",)])
+        for reply in replies[-1]:
+            _check(reply)
+        return list(replies[-1])
+
+    async def close(self) -> None:
+        """Close it; a later call connects again."""
+        protocol, self._protocol = self._protocol, None
+        if protocol is not None and protocol.transport is not None:
+            protocol.transport.close()
+
+    async def _connected(self) -> _Protocol:
+        async with self._connecting:
+            if self._protocol is not None and self._protocol.transport is not None:
+                return self._protocol
+            protocol = await self._dial()
+            greeting: list[Command] = []
+            if self._address.password:
+                user = (self._address.user,) if self._address.user else ()
+                greeting.append(("AUTH", *user, self._address.password))
+            if self._address.database:
+                greeting.append(("SELECT", str(self._address.database)))
+            if greeting:
+                for reply in await protocol.send(greeting):
+                    _check(reply)
+            self._protocol = protocol
+            return protocol
+
+    async def _dial(self) -> _Protocol:
+        loop, address = asyncio.get_running_loop(), self._address
+        try:
+            async with asyncio.timeout(self._timeout):
+                if address.path:
+                    return (await loop.create_unix_connection(_Protocol, address.path))[1]
+                return (await loop.create_connection(_Protocol, address.host, address.port))[1]
+        except (OSError, TimeoutError) as error:
+            raise BrokerUnavailable(
+                f"The broker at {address} cannot be reached: {error}.", remedy="See: opsplane status"
+            ) from error
+
+
+def _check(reply: Any) -> None:
+    if isinstance(reply, hiredis.ReplyError):
+        text = str(reply)
+        if text.startswith(("LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN")):
+            raise BrokerUnavailable(f"The broker is not ready: {text}")
+        raise CommandRefused(f"The broker refused a command: {text}", reply=text)

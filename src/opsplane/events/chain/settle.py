@@ -1,0 +1,129 @@
+"""Settle: an entry is acknowledged after success, or in the step that schedules its retry or writes its dead letter."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from opsplane.clock import Clock
+from opsplane.errors import InvalidInput
+from opsplane.events.broker import Broker, Done
+from opsplane.events.chain.classification import Verdict, classify, fingerprint
+from opsplane.events.chain.work import Work
+from opsplane.resilience import Retry
+from opsplane.telemetry import counter, get_logger, histogram
+
+log = get_logger("events")
+_results = counter("event_processing_total", "Events handled.", ["event_type", "service", "result"])
+_errors = counter("event_processing_errors_total", "Errors of handlers.", ["error_type"])
+_lag = histogram("event_processing_lag_seconds", "Age of events when handled.", ["service"])
+_dead = counter("dlq_messages_total", "Dead letters written.", ["topic"])
+_NO_RETRY = Retry(0)
+FLUSH_COUNT = 200
+FLUSH_SECONDS = 0.1
+
+
+class Settler:
+    """Settles the entries of one group."""
+
+    def __init__(self, broker: Broker, group: str, consumer: str, clock: Clock) -> None:
+        self._broker = broker
+        self._group = group
+        self._consumer = consumer
+        self._clock = clock
+        self._done: list[Done] = []
+        self._flushed = time.monotonic()
+
+    async def succeed(self, work: Work) -> None:
+        """Note success; acknowledgements are sent in batches, at the latest with the next `flush`."""
+        self._done.append(work.done())
+        _results.labels(work.event.type, self._group, "duplicate" if work.seen else "success").inc()
+        if len(self._done) >= FLUSH_COUNT or time.monotonic() - self._flushed > FLUSH_SECONDS:
+            await self.flush()
+            if work.event.time is not None and work.event.time.tzinfo is not None:
+                age = (datetime.now(UTC) - work.event.time).total_seconds()
+                _lag.labels(self._group).observe(max(0.0, age))
+
+    async def flush(self) -> None:
+        """Acknowledge everything noted."""
+        self._flushed = time.monotonic()
+        if self._done:
+            done, self._done = self._done, []
+            await self._broker.settle(self._group, done)
+
+    async def fail(self, work: Work, error: Exception, seconds: float) -> None:
+        """Schedule the next attempt, or write the dead letter when there is none."""
+        declared = work.consumer.retry if hasattr(work, "consumer") else _NO_RETRY
+        verdict = classify(error, declared)
+        attempts = _attempts(work)
+        attempts.append(
+            {
+                "at": self._clock.now().isoformat(),
+                "error": f"{type(error).__name__}: {error}"[:500],
+                "durationMs": round(seconds * 1000, 1),
+            }
+        )
+        _errors.labels(verdict.reason).inc()
+        delay = verdict.retry.delay(len(attempts)) if verdict.retry else None
+        metadata = {**work.entry.metadata, "sourceTopic": work.topic, "attempts": _text(attempts)}
+        metadata.setdefault("sourceId", work.entry.id)
+        if delay is None:
+            await self.bury(work, verdict, error, metadata)
+            return
+        due = self._clock.now().timestamp() + delay
+        await self._broker.schedule_retry(self._group, work.entry, metadata, due)
+        self._tell(work, "retry", error, attempt=len(attempts), delay=round(delay, 3))
+
+    async def bury(self, work: Work, verdict: Verdict, error: Exception, metadata: dict[str, str]) -> None:
+        """Write the dead letter with everything an operator asks about."""
+        metadata |= {
+            "reason": verdict.reason,
+            "message": str(error)[:2000],
+            "error": type(error).__name__,
+            "fingerprint": fingerprint(verdict.reason, error),
+            "group": self._group,
+            "consumer": self._consumer,
+            "failedAt": self._clock.now().isoformat(),
+        }
+        if isinstance(error, InvalidInput) and error.violations:
+            metadata["violations"] = _text(error.violations)
+        alias = work.consumer.dead_letters if hasattr(work, "consumer") else None
+        if alias:
+            metadata["deadLetters"] = alias
+        await self._broker.dead_letter(self._group, work.entry, work.topic, metadata)
+        _dead.labels(work.topic).inc()
+        self._tell(work, "dead_letter", error, reason=verdict.reason)
+
+    async def poison(self, work: Work, starts: int) -> None:
+        """Bury an entry whose handling ended the process again and again."""
+        error = PoisonousEvent(f"Handling was started {starts} times and ended the process each time.")
+        metadata = {**work.entry.metadata, "sourceTopic": work.topic, "sourceId": work.entry.id}
+        metadata["attempts"] = _text(
+            [*_attempts(work), {"at": self._clock.now().isoformat(), "error": str(error)}]
+        )
+        await self.bury(work, Verdict("poison", None), error, metadata)
+
+    def _tell(self, work: Work, result: str, error: Exception, **facts: Any) -> None:
+        kind = work.event.type if hasattr(work, "event") else work.topic
+        _results.labels(kind, self._group, result).inc()
+        log.warning(
+            "events.settled", result=result, group=self._group, topic=work.topic, entry=work.entry.id,
+            event_id=work.event.id if hasattr(work, "event") else None,
+            error=type(error).__name__, text=str(error)[:300], **facts,
+        )  # fmt: skip
+
+
+class PoisonousEvent(InvalidInput):
+    """An event that ends every process which handles it."""
+
+
+def _attempts(work: Work) -> list[dict[str, Any]]:
+    noted: list[dict[str, Any]] = msgspec.json.decode(work.entry.metadata.get("attempts", "[]"))
+    return noted
+
+
+def _text(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,188 @@
+"""Consumers: what a service declares, and what its handlers are given."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from opsplane.clock import Clock
+from opsplane.database import Connection, Pool, sql
+from opsplane.errors import OpsplaneError
+from opsplane.events.envelope import Event, new_event
+from opsplane.events.outbox import Outbox
+from opsplane.resilience import Retry, seconds
+
+Handler = Callable[[Any, Any], Awaitable[None]]
+
+
+class Reject(OpsplaneError):
+    """Raised by a handler: this event can never be handled; it becomes a dead letter at once."""
+
+
+class AlreadyDone(OpsplaneError):
+    """The effect of this event is in the inbox already; the chain counts it as success."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """One subscription of a group, declared with `@consumer`; calling it calls the handler."""
+
+    handler: Handler
+    topics: tuple[str, ...]
+    group: str
+    retry: Retry
+    timeout: float
+    dead_letters: str | None
+    batch: int | None
+    concurrency: int
+
+    async def __call__(self, event: Any, context: Any) -> None:
+        """Handle one event, or a list of them when declared with `batch`."""
+        await self.handler(event, context)
+
+
+def consumer(
+    topic: str | Sequence[str],
+    *,
+    group: str,
+    retry: Retry = Retry(3, "1s..30s"),  # noqa: B008  frozen
+    timeout: str | float = "30s",
+    dead_letters: str | None = None,
+    batch: int | None = None,
+    concurrency: int = 1,
+) -> Callable[[Handler], Consumer]:
+    """Declare an async handler as consumer of a topic (or several) in `group`.
+
+    `dead_letters` names the per-consumer stream `dlq:<name>`; with `batch` the handler gets a list of at most
+    that many events and a `BatchContext`; `concurrency` handlers run side by side in one process. `timeout` is
+    for one call of the handler.
+    """
+    topics = (topic,) if isinstance(topic, str) else tuple(topic)
+
+    def declare(handler: Handler) -> Consumer:
+        return Consumer(handler, topics, group, retry, seconds(timeout), dead_letters, batch, concurrency)
+
+    return declare
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What a group's handlers work with: the owning service's database, outbox and the clock."""
+
+    name: str
+    pool: Pool
+    outbox: Outbox
+    clock: Clock
+
+
+class Context:
+    """What a handler of one event is given."""
+
+    __slots__ = ("_service", "epoch", "event", "group")
+
+    def __init__(self, service: Service, group: str, event: Event[Any], epoch: int = 0) -> None:
+        self._service = service
+        self.group = group
+        self.event = event
+        self.epoch = epoch
+
+    @property
+    def pool(self) -> Pool:
+        """The service's database."""
+        return self._service.pool
+
+    @property
+    def clock(self) -> Clock:
+        """The time."""
+        return self._service.clock
+
+    @asynccontextmanager
+    async def once(self) -> AsyncIterator[Connection]:
+        """A transaction that holds the inbox row of this event: what is done in it is done once.
+
+        Raises `AlreadyDone` when the effect was committed before; let it pass.
+        """
+        async with self.pool.transaction() as tx:
+            if not await claim_effects(tx, self.group, self.epoch, [self.event]):
+                raise AlreadyDone(f"{self.event.type} {self.event.id} was handled by {self.group} before.")
+            yield tx
+
+    async def publish(
+        self, tx: Connection, topic: str, data: Any, *, subject: str | None = None, id: str | None = None
+    ) -> None:
+        """Publish an event caused by this one, in `tx`, through the outbox; it continues the trace."""
+        await publish_caused(
+            self._service.outbox, tx, topic, data, subject=subject, id=id, trace=self.event.traceparent
+        )
+
+
+class BatchContext:
+    """What a handler of several events is given."""
+
+    __slots__ = ("_service", "epoch", "events", "group")
+
+    def __init__(self, service: Service, group: str, events: Sequence[Event[Any]], epoch: int = 0) -> None:
+        self._service = service
+        self.group = group
+        self.events = events
+        self.epoch = epoch
+
+    @property
+    def pool(self) -> Pool:
+        """The service's database."""
+        return self._service.pool
+
+    @property
+    def clock(self) -> Clock:
+        """The time."""
+        return self._service.clock
+
+    @asynccontextmanager
+    async def once(self) -> AsyncIterator[tuple[Connection, list[Event[Any]]]]:
+        """A transaction that holds the inbox rows, and those of the events whose effect is not there yet."""
+        async with self.pool.transaction() as tx:
+            yield tx, await claim_effects(tx, self.group, self.epoch, self.events)
+
+    async def publish(
+        self, tx: Connection, topic: str, data: Any, *, subject: str | None = None, id: str | None = None
+    ) -> None:
+        """Publish an event in `tx` through the outbox."""
+        await publish_caused(self._service.outbox, tx, topic, data, subject=subject, id=id, trace=None)
+
+
+async def publish_caused(
+    outbox: Outbox,
+    tx: Connection,
+    topic: str,
+    data: Any,
+    *,
+    subject: str | None,
+    id: str | None,
+    trace: str | None,
+) -> None:
+    """Publish `data` (a Struct or JSON value) as an event of `outbox`'s service."""
+    plain = msgspec.to_builtins(data)
+    await outbox.publish(
+        tx, new_event(topic, plain, source=outbox.source, subject=subject, id=id, traceparent=trace)
+    )
+
+
+async def claim_effects(
+    tx: Connection, group: str, epoch: int, events: Sequence[Event[Any]]
+) -> list[Event[Any]]:
+    """The events, of those given, whose inbox row was written now; each once, in order."""
+    rows = await tx.execute(
+        sql(__package__, "insert_inbox"),
+        [group, epoch, [event.source for event in events], [event.id for event in events]],
+    )
+    fresh = {(row["source"], row["event_id"]) for row in await rows.fetchall()}
+    claimed = []
+    for event in events:
+        if (event.source, event.id) in fresh:
+            fresh.discard((event.source, event.id))
+            claimed.append(event)
+    return claimed

@@ -1,0 +1,131 @@
+"""The relay: publishes the outbox of one database, after commit, in order, at least once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg.rows import DictRow
+
+from opsplane.database import Bell, Connection, Doorbell, Leader, Pool, sql
+from opsplane.events.broker import Broker, Entry
+from opsplane.events.envelope import numbered
+from opsplane.events.outbox import CHANNEL
+from opsplane.resilience import Stop
+from opsplane.telemetry import counter, gauge, get_logger
+
+log = get_logger("events")
+_published = counter("event_publish_total", "Events published to the broker.", ["topic"])
+_pending = gauge("outbox_pending", "Events waiting in the outbox.", ["database"])
+_lag = gauge("outbox_lag_seconds", "Age of the oldest event waiting in the outbox.", ["database"])
+
+BATCH = 1000
+POLL = 0.25
+HOUSEKEEPING = 5.0
+
+
+class Relay:
+    """One per database, by an advisory lock; `run` is its duty.
+
+    It takes unpublished rows, not ids above a mark: ids are drawn before commit. A crash between sending and
+    marking sends the tail again with the same sequence numbers, since per subject ids are in commit order.
+    """
+
+    def __init__(
+        self,
+        database: str,
+        pool: Pool,
+        broker: Broker,
+        doorbell: Doorbell,
+        *,
+        retention: float = 7 * 86400.0,
+        inbox_retention: float = 30 * 86400.0,
+    ) -> None:
+        self.name = f"relay {database}"
+        self._database = database
+        self._pool = pool
+        self._broker = broker
+        self._doorbell = doorbell
+        self._retention = retention
+        self._inbox_retention = inbox_retention
+        self._counters: dict[tuple[str, str], int] = {}
+
+    async def run(self, stop: Stop) -> None:
+        """Publish until `stop`."""
+        leader = Leader(self._pool.dsn, f"outbox relay {self._database}")
+        async with leader.hold(stop) as held, self._doorbell.listen(CHANNEL) as bell:
+            self._counters.clear()
+            if held:
+                await self._publish_until(stop, leader, bell)
+
+    async def _publish_until(self, stop: Stop, leader: Leader, bell: Bell) -> None:
+        clean_at = 0.0
+        while not stop.is_set():
+            if await self.publish_waiting() == BATCH:
+                continue
+            clean_at -= POLL
+            if clean_at <= 0:
+                if not await leader.still():
+                    raise ConnectionError("The session that holds the relay's lock is gone.")
+                await self._keep_house()
+                clean_at = HOUSEKEEPING
+            await bell.wait(POLL)
+
+    async def publish_waiting(self) -> int:
+        """How many events of one batch were published and marked now."""
+        rows = await self._pool.fetch(sql(__package__, "select_unpublished"), [BATCH])
+        if not rows:
+            return 0
+        numbers = await self._numbers(rows)
+        entries = [
+            Entry(row["topic"], numbered(row["envelope"], number) if number else row["envelope"])
+            for row, number in zip(rows, numbers, strict=True)
+        ]
+        stream_ids = await self._broker.publish_many(entries)
+        async with self._pool.transaction() as tx:
+            await self._mark(tx, rows, stream_ids, numbers)
+        for row in rows:
+            _published.labels(row["topic"]).inc()
+        return len(rows)
+
+    async def _numbers(self, rows: Sequence[DictRow]) -> list[int]:
+        subjects = {(row["topic"], row["subject"]) for row in rows if row["subject"]} - self._counters.keys()
+        if len(self._counters) > 200_000:
+            self._counters.clear()
+            subjects = {(row["topic"], row["subject"]) for row in rows if row["subject"]}
+        if subjects:
+            topics, names = zip(*subjects, strict=True)
+            known = await self._pool.fetch(sql(__package__, "select_counters"), [list(topics), list(names)])
+            self._counters.update(dict.fromkeys(subjects, 0))
+            self._counters.update({(row["topic"], row["subject"]): row["last"] for row in known})
+        reached: dict[tuple[str, str], int] = {}
+        numbers = []
+        for row in rows:
+            if not row["subject"]:
+                numbers.append(0)
+                continue
+            key = (row["topic"], row["subject"])
+            reached[key] = reached.get(key, self._counters[key]) + 1
+            numbers.append(reached[key])
+        return numbers
+
+    async def _mark(
+        self, tx: Connection, rows: Sequence[DictRow], ids: list[str], numbers: list[int]
+    ) -> None:
+        await tx.execute(sql(__package__, "mark_published"), [[row["id"] for row in rows], ids, numbers])
+        reached: dict[tuple[str, str], int] = {}
+        for row, number in zip(rows, numbers, strict=True):
+            if number:
+                reached[row["topic"], row["subject"]] = number
+        if reached:
+            topics, subjects = zip(*sorted(reached), strict=True)
+            last = [reached[key] for key in sorted(reached)]
+            await tx.execute(sql(__package__, "raise_counters"), [list(topics), list(subjects), last])
+        self._counters.update(reached)
+
+    async def _keep_house(self) -> None:
+        waiting: dict[str, Any] = await self._pool.fetch_one(sql(__package__, "count_unpublished")) or {}
+        _pending.labels(self._database).set(waiting["pending"])
+        _lag.labels(self._database).set(waiting["lag"])
+        await self._pool.execute(sql(__package__, "prune_outbox"), [self._retention])
+        await self._pool.execute(sql(__package__, "prune_inbox"), [self._inbox_retention])
