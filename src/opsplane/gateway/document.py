@@ -106,7 +106,7 @@ class Route(Policies, frozen=True, kw_only=True):
 
 
 class AutoRouting(msgspec.Struct, frozen=True):
-    """`{prefix}/{resource}/…` goes to the service that declares the resource, unless a route says otherwise."""
+    """`{prefix}/{resource}/…` goes to the service that declares the resource, if no route is about it."""
 
     preset: str
     prefix: str = "/api/v1"

@@ -10,6 +10,7 @@ from opsplane.gateway.document import GatewayConfig, Policies, Route, Service
 from opsplane.gateway.reader import Path, Reader
 from opsplane.gateway.rejection import GatewayRejected, nearest
 from opsplane.gateway.resolution import decided
+from opsplane.gateway.stages.policies.cors import NOWHERE
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _ENDPOINT = re.compile(r"[A-Za-z0-9.-]+:\d{1,5}")
@@ -65,6 +66,8 @@ class _Checks:
         self._issuers()
 
     def _names(self) -> None:
+        if NOWHERE in self._services:
+            self._reader.complain(("services", NOWHERE), "this name is the gateway's own.")
         for section in ("services", "presets", "issuers"):
             for name in getattr(self._config, section):
                 if not _NAME.fullmatch(name):

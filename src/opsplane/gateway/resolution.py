@@ -66,8 +66,8 @@ def resolve(config: GatewayConfig) -> tuple[Resolved, ...]:
     if auto is not None:
         preset = config.presets[auto.preset]
         for resource, service in sorted(config.resources.items()):
-            if resource not in auto.except_resources:
-                pattern = f"{auto.prefix.rstrip('/')}/{resource}"
+            pattern = f"{auto.prefix.rstrip('/')}/{resource}"
+            if resource not in auto.except_resources and not _spoken_for(pattern, routes):
                 route = Route(name=f"auto-{resource}", service=service, prefix=pattern)
                 routes.append(_resolved(route, [preset], config.defaults, automatic=True))
     return tuple(sorted(routes, key=lambda route: route.priority))
@@ -91,6 +91,11 @@ def decided(route: Route, preset: Preset | None) -> tuple[bool | None, tuple[str
         if source.public is not None or source.issuers is not None:
             return source.public, source.issuers
     return None, None
+
+
+def _spoken_for(pattern: str, routes: list[Resolved]) -> bool:
+    """Whether a route of the file is about this resource: then the file says all there is to it."""
+    return any(f"{route.pattern}/".startswith(f"{pattern}/") for route in routes if not route.automatic)
 
 
 def _explicit(config: GatewayConfig, route: Route) -> Resolved:

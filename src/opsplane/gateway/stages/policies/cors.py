@@ -8,6 +8,7 @@ from opsplane.gateway.document import Cors
 from opsplane.gateway.stages.typed import typed
 
 CORS = "envoy.filters.http.cors"
+NOWHERE = "nowhere"
 
 
 def cors_of(cors: Cors) -> dict[str, Any]:
@@ -20,15 +21,18 @@ def cors_of(cors: Cors) -> dict[str, Any]:
         expose_headers="x-request-id, retry-after, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset",
         max_age=str(int(cors.max_age)),
         allow_credentials=cors.credentials,
+        forward_not_matching_preflights=False,
     )
 
 
 def preflight_route() -> dict[str, Any]:
-    """Gives preflights a route of their own: they carry no token, and those allowed never get past the filter."""
+    """Gives preflights a route of their own: they carry no token, and none gets past the filter.
+
+    It leads to a cluster that is empty, because the filter passes over routes that answer directly.
+    """
     headers = [
         {"name": ":method", "string_match": {"exact": "OPTIONS"}},
         {"name": "origin", "present_match": True},
         {"name": "access-control-request-method", "present_match": True},
     ]
-    refusal = {"status": 403, "body": {"inline_string": "This origin may not call from a browser."}}
-    return {"name": "preflight", "match": {"prefix": "/", "headers": headers}, "direct_response": refusal}
+    return {"name": "preflight", "match": {"prefix": "/", "headers": headers}, "route": {"cluster": NOWHERE}}
