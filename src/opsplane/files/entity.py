@@ -14,7 +14,7 @@ ColumnType = Literal["string", "int", "decimal", "float", "bool", "date", "times
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?\Z")
-_ORDERED = ("int", "decimal", "float", "date", "timestamp")
+_ORDERED = ("int", "decimal", "float", "date")
 
 
 class EntityRejected(OpsplaneError):

@@ -22,4 +22,3 @@ class Limits(msgspec.Struct, frozen=True):
     field_bytes: int = 256 * 1024
     record_bytes: int = MIB
     chunk_bytes: int = 8 * MIB
-    errors: int = 1_000_000

@@ -5,7 +5,7 @@ import errno
 import hashlib
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -183,7 +183,7 @@ class LocalStore:
         modified = datetime.fromtimestamp(status.st_mtime, UTC)
         return ObjectInfo(key, status.st_size, modified, facts.content_type, facts.etag, facts.metadata)
 
-    def _keys(self, prefix: str) -> list[str]:
+    def _keys(self, prefix: str) -> Sequence[str]:
         files = (path for path in self._data.rglob("*") if path.is_file())
         keys = (path.relative_to(self._data).as_posix() for path in files)
         return sorted(key for key in keys if key.startswith(prefix))

@@ -1,0 +1,2 @@
+-- Make place for other rows of the chunk.
+TRUNCATE import_rows

@@ -1,0 +1,2 @@
+-- Remove everything kept about an import.
+DELETE FROM import_run WHERE task = %(task)s
