@@ -126,10 +126,16 @@ class GatewayDuty:
         return tuple(_stamp(path) for path in (self._file, *self._key_files))
 
     def _note(self, error: OpsplaneError | None) -> None:
-        if error is not None and str(error) != str(self.config_error):
-            log.error("gateway.not_live", error=error.message, serving=self._publisher.live)
-        self.config_error = error
         violations = error.violations if isinstance(error, InvalidInput) else []
+        known = self.config_error
+        same = (
+            known is not None and str(known) == str(error) and getattr(known, "violations", []) == violations
+        )
+        if error is not None and not same:
+            log.error(
+                "gateway.not_live", error=error.message, violations=violations, serving=self._publisher.live
+            )
+        self.config_error = error
         _errors.set(0 if error is None else max(1, len(violations)))
 
     async def _rotate(self) -> None:

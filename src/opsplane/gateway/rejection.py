@@ -19,33 +19,28 @@ class Violation:
     message: str
     nearest: str | None = None
 
-    def told(self, file: str) -> str:
-        """The reason as one line that editors can jump to."""
-        hint = f" Did you mean `{self.nearest}`?" if self.nearest else ""
-        return f"{file}:{self.line}:{self.column}: {self.key or 'file'}: {self.message}{hint}"
+    @property
+    def told(self) -> str:
+        """What is wrong, and what was probably meant."""
+        return f"{self.message} Did you mean `{self.nearest}`?" if self.nearest else self.message
 
 
 class GatewayRejected(InvalidInput):
-    """The gateway's file cannot be used; nothing was changed. `violations` lists every reason."""
+    """The gateway's file cannot be used; nothing was changed.
 
-    def __init__(self, file: str, violations: Sequence[Violation]) -> None:
-        ordered = sorted(set(violations))
+    `violations` lists every reason for people, `reasons` the same with line, column and nearest name apart.
+    """
+
+    def __init__(self, file: str, reasons: Sequence[Violation]) -> None:
+        ordered = sorted(set(reasons))
         super().__init__(
-            "\n".join(violation.told(file) for violation in ordered),
+            f"{file} cannot be used; it has {len(ordered)} error{'s' if len(ordered) > 1 else ''}.",
             violations=[
-                {
-                    "file": file,
-                    "line": one.line,
-                    "column": one.column,
-                    "key": one.key,
-                    "pointer": "/" + one.key.replace("[", ".").replace("]", "").replace(".", "/"),
-                    "keyword": "gateway",
-                    "message": one.message,
-                    "nearest": one.nearest,
-                }
+                {"place": f"{file}:{one.line}:{one.column}", "key": one.key or "(file)", "message": one.told}
                 for one in ordered
             ],
-            file=file,
+            remedy="Nothing was changed. `opsplane route lint` checks the file.",
+            reasons=ordered,
         )
 
 
