@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
@@ -66,13 +65,19 @@ def explain(
 
 
 def normalise(path: str) -> str | None:
-    """The path as routes see it: dots resolved, slashes merged; None when it is refused before."""
+    """The path as routes see it: dots resolved, then slashes merged; None when it is refused before."""
     if _ESCAPED_SLASH.search(path) or not path.startswith("/"):
         return None
     plain = _UNRESERVED.sub(lambda match: chr(int(match[1], 16)), path).replace("\\", "/")
-    merged = re.sub("/+", "/", posixpath.normpath("/" + re.sub("/+", "/", plain).lstrip("/")))
-    ends = plain.endswith(("/", "/.", "/.."))
-    return merged if merged == "/" or not ends else f"{merged}/"
+    parts: list[str] = []
+    for part in plain.split("/")[1:]:
+        dots = part.partition(";")[0]  # Envoy takes `..;x` for `..`, as servlet containers do
+        if dots == ".." and parts:
+            parts.pop()
+        elif dots not in (".", ".."):
+            parts.append(part)
+    ends = plain.endswith(("/.", "/.."))
+    return re.sub("/+", "/", f"/{'/'.join(parts)}{'/' if ends else ''}")
 
 
 def matches(route: Resolved, method: str, path: str, query: str, headers: Mapping[str, str]) -> bool:

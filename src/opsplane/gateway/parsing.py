@@ -103,7 +103,7 @@ class _Checks:
 
     def _match(self, route: Route, place: Path) -> None:
         ways = [way for way in _WAYS if getattr(route, way) is not None]
-        if len(ways) != 1 and not self._reader.flawed(place):
+        if len(ways) > 1 or not (ways or self._reader.flawed(place)):
             self._reader.complain(place, f"a route matches by exactly one of {', '.join(_WAYS)}.")
         for way in ways:
             for problem in _pattern_problems(way, getattr(route, way)):

@@ -174,7 +174,9 @@ class RunningEnvoy:
         return translate(self.config(text), self.endpoints, {"opsplane": self.jwks}, self.place)
 
     def publish(self, text: str = GATEWAY) -> Snapshot:
-        snapshot = self.snapshot(text)
+        return self.publish_snapshot(self.snapshot(text))
+
+    def publish_snapshot(self, snapshot: Snapshot) -> Snapshot:
         with ThreadPoolExecutor(1) as other:  # a loop of its own, whatever loop the test has
             other.submit(asyncio.run, self.publisher().publish(snapshot)).result()
         return snapshot

@@ -10,8 +10,8 @@ USER, ROLES, CLIENT = "x-user-id", "x-user-roles", "x-client-type"
 
 # Names an upstream could take for who calls or where from, with `_` for `-`, as some frameworks fold them.
 FORGEABLE = (
-    "x[-_]user[-_].*",
-    "x[-_]admin[-_].*",
+    "x[-_]user([-_].*)?",
+    "x[-_]admin([-_].*)?",
     "x[-_]client[-_]type",
     "x[-_]envoy[-_].*",
     "x[-_]request[-_]id",

@@ -11,10 +11,11 @@ from opsplane.gateway.stages.typed import matching
 _PLAIN = r"A-Za-z0-9/._~!$&'()*+,=:@\-"
 _HEX = "[0-9A-Fa-f]"
 # Anything but plain characters and well-formed escapes; escapes of control characters, of `%` itself
-# (a second decoding), of `.`, `/`, `\` and `;`; a `.` or `..` part that survived normalisation.
+# (a second decoding), of `.`, `/`, `\` and `;`; a `.` or `..` part that survived normalisation;
+# a part that begins or ends with a space, which some upstreams trim.
 UNSAFE = (
     f"(?:.|\\n)*(?:[^{_PLAIN}%]|%(?:[01]{_HEX}|7[Ff]|25|2[EeFf]|5[Cc]|3[Bb])"
-    f"|%(?:[^0-9A-Fa-f]|$)|%{_HEX}(?:[^0-9A-Fa-f]|$)|/\\.\\.?(?:/|$))(?:.|\\n)*"
+    f"|%(?:[^0-9A-Fa-f]|$)|%{_HEX}(?:[^0-9A-Fa-f]|$)|/\\.\\.?(?:/|$)|/%20|%20(?:/|$))(?:.|\\n)*"
 )
 ODD_HOST = r"(?:.|\n)*[^A-Za-z0-9._:\[\]\-](?:.|\n)*"
 

@@ -1,0 +1,62 @@
+"""What a gateway.yaml becomes: golden pairs, each also accepted by Envoy itself.
+
+`OPSPLANE_GOLDEN=write` writes the outputs anew; read the difference before committing it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from opsplane.embedded.binaries import envoy
+from opsplane.gateway import Place, Snapshot, parse, translate
+from opsplane.gateway.validation import validate
+
+CASES = sorted((Path(__file__).parents[2] / "golden" / "gateway").glob("*.in.yaml"))
+JWKS = {
+    "keys": [
+        {
+            "kty": "RSA",
+            "kid": "one",
+            "n": "sXchTO1yNlD4_Zl5Z2Zfx8yVn8",
+            "e": "AQAB",
+            "use": "sig",
+            "alg": "RS256",
+        }
+    ]
+}
+
+
+def _translated(case: Path) -> Snapshot:
+    given = yaml.safe_load(case.read_text())
+    config = parse(yaml.safe_dump(given["gateway"]), case.name, services=given.get("services", {}))
+    endpoints = {
+        name: [("127.0.0.1", 9000 + index)] for index, name in enumerate(sorted(given.get("services", {})))
+    }
+    jwks = {name: JWKS for name in given["gateway"]["issuers"]}
+    return translate(config, endpoints, jwks, Place(Path("/gateway"), "127.0.0.1", 8080))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.removesuffix(".in.yaml"))
+async def test_a_file_becomes_exactly_these_resources(case: Path):
+    snapshot = _translated(case)
+    parts = {
+        "clusters": snapshot.clusters,
+        "keys": snapshot.keys,
+        "routes": snapshot.routes,
+        "listeners": snapshot.listeners,
+    }
+    expected = case.with_name(case.name.replace(".in.", ".out."))
+    if os.environ.get("OPSPLANE_GOLDEN") == "write":
+        expected.write_text(yaml.safe_dump(parts, sort_keys=False, width=120))
+    assert parts == yaml.safe_load(expected.read_text())
+    await validate(snapshot, envoy())
+
+
+def test_translation_is_pure():
+    assert CASES
+    for case in CASES:
+        assert _translated(case).version == _translated(case).version
