@@ -18,16 +18,17 @@ async def incarnation(pool: Pool) -> str | None:
     return row["incarnation"] if row else None
 
 
-async def look(pool: Pool, broker: Broker, *, lost: bool = False) -> str:
-    """The broker's incarnation now. When its mark is gone, or it is known to have `lost` something, it is a new one:
+async def look(pool: Pool, broker: Broker, *, lost: str | None = None) -> str:
+    """The broker's incarnation now. When its mark is gone, or things of the incarnation `lost` are, it is a new one:
     the positions of the old one are kept for a rebuild, and open dead letters are put back on their streams.
     """
     mark = await broker.call("GET", MARK)
-    if mark is not None and not lost and mark.decode() == await incarnation(pool):
+    known = await incarnation(pool)
+    if mark is not None and mark.decode() == known != lost:
         return str(mark.decode())
     async with pool.transaction() as tx:
         await tx.execute(sql(__package__, "lock_incarnations"))
-        if lost:
+        if lost is not None and mark is not None and mark.decode() == lost:
             await broker.call("SET", MARK, secrets.token_hex(8))
         await broker.call("SET", MARK, secrets.token_hex(8), "NX")
         current: str = (await broker.call("GET", MARK)).decode()

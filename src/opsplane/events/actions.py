@@ -1,0 +1,162 @@
+"""What operators do to events, each written once for command line and API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from psycopg.types.json import Jsonb
+
+from opsplane.action import Action, Preview
+from opsplane.database import sql
+from opsplane.errors import InvalidInput, NotFound
+from opsplane.events import deadletters, pauses
+from opsplane.events import rebuild as rebuilding
+from opsplane.events.backbone import Backbone
+from opsplane.events.deadletters import Replay, Selection
+
+ROLE = "operations_staff"
+SAMPLE = 5
+
+
+class RetryLetters(msgspec.Struct, frozen=True, kw_only=True):
+    """Replay the waiting dead letters selected, at most `rate` a second."""
+
+    selection: Selection
+    rate: float | None = None
+
+
+class DiscardLetters(msgspec.Struct, frozen=True, kw_only=True):
+    """Give up the open dead letters selected, for a reason."""
+
+    selection: Selection
+    because: str
+
+
+class CancelReplay(msgspec.Struct, frozen=True, kw_only=True):
+    """Stop a running replay."""
+
+    replay: int
+
+
+class GroupName(msgspec.Struct, frozen=True, kw_only=True):
+    """A consumer group, and why it is paused or resumed."""
+
+    group: str
+    because: str | None = None
+
+
+class RebuildTopics(msgspec.Struct, frozen=True, kw_only=True):
+    """Fill lost streams again: all of them, or some topics; `yes` when groups may handle events again."""
+
+    topics: tuple[str, ...] = ()
+    yes: bool = False
+
+
+async def _preview_retry(backbone: Backbone, wanted: RetryLetters) -> Preview:
+    return await _preview_letters(backbone, wanted.selection, ("waiting",), "Would be replayed")
+
+
+async def _preview_discard(backbone: Backbone, wanted: DiscardLetters) -> Preview:
+    return await _preview_letters(backbone, wanted.selection, deadletters.OPEN, "Would be discarded")
+
+
+async def _preview_letters(
+    backbone: Backbone, selection: Selection, states: tuple[str, ...], verb: str
+) -> Preview:
+    selection.require_some()
+    rows, total = await deadletters.page(backbone.pool, selection, states=states, limit=SAMPLE)
+    foreign = sum(row["consumer_group"] is None for row in rows)
+    warning = (
+        " Some came from foreign applications: all groups of their topic see them again." if foreign else ""
+    )
+    return Preview(f"{verb}: {total} dead letters.{warning}", total, rows)
+
+
+async def _retry(backbone: Backbone, wanted: RetryLetters) -> Replay:
+    wanted.selection.require_some()
+    if wanted.rate is not None and wanted.rate <= 0:
+        raise InvalidInput(f"A rate of {wanted.rate:g} events a second is not possible.")
+    async with backbone.pool.transaction() as tx:
+        chosen = Jsonb(msgspec.to_builtins(wanted.selection))
+        row = await (
+            await tx.execute(sql(__package__, "insert_replay"), [chosen, backbone.actor, wanted.rate])
+        ).fetchone()
+        assert row is not None
+        facts = {**wanted.selection.parameters(), "replay": row["id"]}
+        total = (await tx.execute(sql(__package__, "take_for_replay"), facts)).rowcount
+        if total == 0:
+            raise NotFound(
+                "No waiting dead letter matches.", remedy="See what there is: opsplane dlq ls --states all"
+            )
+        await tx.execute(sql(__package__, "set_replay_total"), [total, row["id"]])
+    return await deadletters.replay(backbone.pool, row["id"])
+
+
+async def _discard(backbone: Backbone, wanted: DiscardLetters) -> int:
+    wanted.selection.require_some()
+    if not wanted.because.strip():
+        raise InvalidInput("Discarding needs a reason.", remedy='Give one: --reason "…"')
+    facts = {**wanted.selection.parameters(), "by": backbone.actor, "because": wanted.because}
+    rows = await backbone.pool.fetch(sql(__package__, "discard_dead_letters"), facts)
+    if not rows:
+        raise NotFound("No open dead letter matches.", remedy="See what there is: opsplane dlq ls")
+    return len(rows)
+
+
+async def _preview_cancel(backbone: Backbone, wanted: CancelReplay) -> Preview:
+    found = await deadletters.replay(backbone.pool, wanted.replay)
+    return Preview(f"Would not be sent any more: {found.unsent} of {found.total} events.", found.unsent)
+
+
+async def _cancel(backbone: Backbone, wanted: CancelReplay) -> Replay:
+    await deadletters.replay(backbone.pool, wanted.replay)
+    await backbone.pool.execute(sql(__package__, "cancel_replay"), {"replay": wanted.replay})
+    return await deadletters.replay(backbone.pool, wanted.replay)
+
+
+async def _preview_group(_: Backbone, wanted: GroupName) -> Preview:
+    return Preview(f"Would change whether {wanted.group} reads.", 1)
+
+
+async def _pause(backbone: Backbone, wanted: GroupName) -> list[str]:
+    facts = [wanted.group, backbone.actor, wanted.because]
+    await backbone.pool.execute(sql(__package__, "insert_pause"), facts)
+    return sorted(await pauses.project(backbone.pool, backbone.broker))
+
+
+async def _resume(backbone: Backbone, wanted: GroupName) -> list[str]:
+    await backbone.pool.execute(sql(__package__, "delete_pause"), [wanted.group])
+    return sorted(await pauses.project(backbone.pool, backbone.broker))
+
+
+async def _preview_rebuild(backbone: Backbone, wanted: RebuildTopics) -> Preview:
+    planned = await rebuilding.plan(backbone, wanted.topics)
+    count = sum(planned.missing.values())
+    return Preview(
+        f"Would be put back: {count} events on {len(planned.missing)} topics.",
+        count,
+        [msgspec.to_builtins(one) for one in planned.affected],
+    )
+
+
+async def _rebuild(backbone: Backbone, wanted: RebuildTopics) -> Any:
+    return await rebuilding.rebuild(backbone, wanted.topics, yes=wanted.yes)
+
+
+RETRY = Action("dlq.retry", ROLE, "Replay dead letters.", RetryLetters, _preview_retry, _retry)
+DISCARD = Action(
+    "dlq.discard", ROLE, "Give up dead letters.", DiscardLetters, _preview_discard, _discard, dangerous=True
+)
+CANCEL = Action("dlq.cancel", ROLE, "Stop a replay.", CancelReplay, _preview_cancel, _cancel)
+PAUSE = Action("consumer.pause", ROLE, "Stop a group from reading.", GroupName, _preview_group, _pause)
+RESUME = Action("consumer.resume", ROLE, "Let a paused group read.", GroupName, _preview_group, _resume)
+REBUILD = Action(
+    "topic.rebuild",
+    ROLE,
+    "Fill lost streams again.",
+    RebuildTopics,
+    _preview_rebuild,
+    _rebuild,
+    dangerous=True,
+)

@@ -1,0 +1,19 @@
+"""What an operator's actions on events work with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from opsplane.database import Pool
+from opsplane.events.broker import Broker
+
+
+@dataclass(frozen=True, slots=True)
+class Backbone:
+    """The operations database, the broker, who acts, and the databases with outboxes (needed for a rebuild only)."""
+
+    pool: Pool
+    broker: Broker
+    actor: str = "opsplane"
+    databases: Mapping[str, Pool] = field(default_factory=dict)

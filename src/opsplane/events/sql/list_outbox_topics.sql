@@ -1,0 +1,2 @@
+-- The topics this outbox has published to.
+select distinct topic from outbox where published_at is not null
