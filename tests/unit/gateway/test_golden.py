@@ -16,15 +16,17 @@ from opsplane.gateway import Place, Snapshot, parse, translate
 from opsplane.gateway.validation import validate
 
 CASES = sorted((Path(__file__).parents[2] / "golden" / "gateway").glob("*.in.yaml"))
+# The base point of P-256: a valid public key that is nobody's.
 JWKS = {
     "keys": [
         {
-            "kty": "RSA",
+            "kty": "EC",
+            "crv": "P-256",
             "kid": "one",
-            "n": "sXchTO1yNlD4_Zl5Z2Zfx8yVn8",
-            "e": "AQAB",
+            "x": "axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY",
+            "y": "T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU",
             "use": "sig",
-            "alg": "RS256",
+            "alg": "ES256",
         }
     ]
 }
@@ -36,7 +38,7 @@ def _translated(case: Path) -> Snapshot:
     endpoints = {
         name: [("127.0.0.1", 9000 + index)] for index, name in enumerate(sorted(given.get("services", {})))
     }
-    jwks = {name: JWKS for name in given["gateway"]["issuers"]}
+    jwks = dict.fromkeys(given["gateway"]["issuers"], JWKS)
     return translate(config, endpoints, jwks, Place(Path("/gateway"), "127.0.0.1", 8080))
 
 

@@ -6,7 +6,6 @@ import copy
 
 import httpx
 import pytest
-
 from tests.unit.gateway import raw
 
 FORGED = [

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import httpx
-
 from tests.unit.gateway import raw
 from tests.unit.gateway.conftest import GATEWAY
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import importlib.resources
 
 import pytest
+from tests.unit.gateway.conftest import GATEWAY, SERVICES
 
 from opsplane.gateway import GatewayRejected, explain, lint, parse, resolve
-from tests.unit.gateway.conftest import GATEWAY, SERVICES
 
 COMMERCE = {
     "gateway": (), "operations": (), "events": (), "customer": ("customers", "auth"), "catalog": ("products",),

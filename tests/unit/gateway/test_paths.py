@@ -8,9 +8,10 @@ import re
 from urllib.parse import unquote
 
 import pytest
+from tests.unit.gateway import raw
+from tests.unit.gateway.conftest import GATEWAY
 
 from opsplane.gateway import explain
-from tests.unit.gateway import raw
 
 PROTECTED = ("/api/v1/orders", "/api/v1/admin", "/files/private", "/api/v1/tasks")
 TRICKS = [
@@ -104,8 +105,6 @@ def test_thousands_of_mutations_reach_nothing_protected(envoy, upstream):
 
 def test_the_check_sees_a_route_left_open(fresh_envoy, upstream):
     """The planted defect: were the private files public, the same probe would complain."""
-    from tests.unit.gateway.conftest import GATEWAY
-
     open_files = GATEWAY.replace(
         "prefix: /files/private, service: catalog, preset: known",
         "prefix: /files/private, service: catalog, public: true",

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
-import os
 import shutil
 
 import httpx
 import pytest
+from joserfc.jwk import KeySet, RSAKey
+from tests.unit.gateway.conftest import GATEWAY, SERVICES
 
 from opsplane.gateway import GatewayDuty, GatewayRejected, PublicationFailed, SnapshotRejected
 from opsplane.gateway.admin import EnvoyUnreachable
+from opsplane.gateway.journal import Journal
 from opsplane.resilience import Stop
-from tests.unit.gateway.conftest import GATEWAY, SERVICES
 
 EXTRA = GATEWAY.replace(
     "routes:\n", "routes:\n  - {name: extra, path: /extra, service: catalog, public: true}\n", 1
@@ -69,8 +70,6 @@ async def test_what_envoy_refuses_after_validation_is_rolled_back_and_the_old_se
 
 async def test_an_interrupted_publication_is_undone_at_the_next_start(fresh_envoy):
     await fresh_envoy.publisher().publish(fresh_envoy.snapshot())
-    from opsplane.gateway.journal import Journal
-
     Journal(fresh_envoy.directory).begin(fresh_envoy.snapshot(EXTRA))
     (fresh_envoy.directory / "routes.json").unlink()
     publisher = fresh_envoy.publisher()
@@ -165,15 +164,13 @@ async def test_the_duty_follows_the_file_and_a_bad_file_changes_nothing(fresh_en
         wishes.file.write_text(EXTRA)
         await _until(lambda: wishes.duty.config_error is None)
         assert await _status(fresh_envoy, "/extra") == 200
-        assert os.path.samefile(tmp_path / "access.log", fresh_envoy.place.access_log)
+        assert (tmp_path / "access.log").samefile(fresh_envoy.place.access_log)
     finally:
         stop.set()
         await running
 
 
 async def test_a_removed_key_is_refused_as_soon_as_the_key_file_changes(fresh_envoy, tmp_path, keys, bearer):
-    from joserfc.jwk import KeySet, RSAKey
-
     wishes, stop = _Wishes(fresh_envoy, tmp_path, keys), Stop()
     running = asyncio.create_task(wishes.duty.run(stop))
     try:

@@ -9,6 +9,7 @@ import json
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, RSAKey
@@ -122,8 +123,6 @@ def test_a_changed_payload_or_signature_is_refused(client, signed):
 
 
 def test_an_elliptic_key_is_pinned_too(fresh_envoy, bearer):
-    import httpx
-
     key = ECKey.generate_key("P-256", {"use": "sig"})
     key.ensure_kid()
     fresh_envoy.jwks = KeySet([key]).as_dict(private=False)
