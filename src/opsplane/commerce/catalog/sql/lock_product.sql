@@ -1,0 +1,2 @@
+-- One product, kept from changing until the transaction ends.
+select id, sku, name, description, category, price, currency, stock, active, version, created_at, updated_at from product where id = %(id)s for update
