@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from opsplane.cli.main import run
-from opsplane.embedded.account import unprivileged
 from opsplane.embedded.installation import prepare
-from opsplane.embedded.places import Places
+from opsplane.embedded.places import remove
 from opsplane.embedded.ports import free_ports
 from opsplane.web import Verifier
 
@@ -17,7 +16,7 @@ def state(engine_directory: Path, tmp_path: Path):
     place = engine_directory / tmp_path.name
     prepare(place, free_ports(1)[0], "routes: []\n")
     yield place
-    Places.of(place, unprivileged()).remove()
+    remove(place)
 
 
 def _run(*arguments: str) -> int:
