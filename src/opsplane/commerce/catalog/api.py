@@ -15,7 +15,7 @@ from opsplane.commerce.money import Money
 from opsplane.service import Runtime
 from opsplane.web import Page, paged, requires
 
-STAFF = requires("operations_staff")
+STAFF = requires("operations_staff", "catalog_staff")
 Catalog = NamedDependency[Products]
 PageSize = Annotated[int, QueryParameter(name="pageSize")]
 

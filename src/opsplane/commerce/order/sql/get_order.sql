@@ -1,0 +1,2 @@
+-- One order.
+select id, customer_id, status, reason, currency, total, created_at, updated_at from customer_order where id = %(id)s
