@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler
 
     from opsplane.files import Entity, ObjectStore
-    from opsplane.tasks import TaskType
 
 log = get_logger("service")
 GROUP = "opsplane.services"
@@ -56,7 +55,7 @@ class EntityBinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """One service: everything `app` needs to serve, consume, work, import, export and route for it.
+    """One service: everything `app` needs to serve, consume, import, export and route for it.
 
     `package` holds the directories `migrations` (`NNNN_name.sql`) and `schemas` (`<event type>/<version>.json`).
     Every resource in `resources` is routed from `/api/v1/<resource>`. `api` makes the handlers of its HTTP
@@ -69,7 +68,6 @@ class Service:
     api: Callable[[Runtime], Sequence[ControllerRouterHandler]]
     resources: tuple[str, ...] = ()
     consumers: tuple[Consumer, ...] = ()
-    tasks: tuple[TaskType, ...] = ()
     entities: tuple[EntityBinding, ...] = ()
 
     @property

@@ -22,19 +22,9 @@ NOUNS = {
     "doctor": "Look for what could keep the platform from running.",
     "reset": "Delete an installation with all its data.",
     "logs": "Show the log of an engine or role.",
-    "demo": "Show the platform at work.",
     "run": "Run roles in this process.",
     "token": "Issue bearer tokens.",
     "route": "Explain, test and lint the gateway's routes.",
-    "event": "Publish events.",
-    "topic": "List topics and show what is on them.",
-    "consumer": "List consumer groups, pause and resume them.",
-    "dlq": "Work with dead letters.",
-    "queue": "List task queues, pause and resume them.",
-    "task": "List, watch, cancel and retry tasks.",
-    "import": "Import files.",
-    "export": "Export to files.",
-    "check": "Check the platform, with the command that repairs each finding.",
 }
 FAILED, USAGE, FINDINGS, UNREACHABLE, DENIED, INTERRUPTED = 1, 2, 3, 4, 5, 130
 EXIT_CODES = {401: DENIED, 403: DENIED, 503: UNREACHABLE}
@@ -49,8 +39,7 @@ def build() -> cyclopts.App:
         result_action="return_value",
     )
     for noun, summary in NOUNS.items():
-        module = "import_" if noun == "import" else noun
-        app.command(f"opsplane.cli.{module}:app", name=noun, help=summary)
+        app.command(f"opsplane.cli.{noun}:app", name=noun, help=summary)
     return app
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import hiredis
@@ -41,7 +41,10 @@ class Address:
 
 
 class _Protocol(asyncio.Protocol):
-    def __init__(self) -> None:
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._heard = 0.0
+        self._watch: asyncio.TimerHandle | None = None
         self._reader = hiredis.Reader()
         self._waiting: deque[tuple[asyncio.Future[list[Any]], int, list[Any]]] = deque()
         self.transport: asyncio.Transport | None = None
@@ -49,11 +52,12 @@ class _Protocol(asyncio.Protocol):
         self._writable.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
+        if self._watch is not None:
+            self._watch.cancel()
         self._writable.set()
         while self._waiting:
             future = self._waiting.popleft()[0]
@@ -67,6 +71,7 @@ class _Protocol(asyncio.Protocol):
         self._writable.set()
 
     def data_received(self, data: bytes) -> None:
+        self._heard = asyncio.get_running_loop().time()
         self._reader.feed(data)
         while self._waiting:
             future, count, replies = self._waiting[0]
@@ -83,14 +88,31 @@ class _Protocol(asyncio.Protocol):
         await self._writable.wait()
         if self.transport is None:
             raise BrokerUnavailable("The broker closed the connection.")
-        future: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        if not self._waiting:
+            self._heard = loop.time()
+            if self._watch is None:
+                self._watch = loop.call_later(self._patience, self._look)
+        future: asyncio.Future[list[Any]] = loop.create_future()
         self._waiting.append((future, len(commands), []))
         self.transport.write(b"".join([hiredis.pack_command(command) for command in commands]))
         return await future
 
+    def _look(self) -> None:
+        """Give up a connection on which a reply is due and nothing has come: one timer for all commands."""
+        self._watch = None
+        if not self._waiting or self.transport is None:
+            return
+        loop = asyncio.get_running_loop()
+        left = self._heard + self._patience - loop.time()
+        if left <= 0:
+            self.transport.abort()
+        else:
+            self._watch = loop.call_later(left, self._look)
+
 
 class Connection:
-    """One connection, made on first use and again after it was lost."""
+    """One connection, made on first use and again after it was lost; `timeout` seconds of silence lose it."""
 
     def __init__(self, address: Address, timeout: float = 10.0) -> None:
         self._address = address
@@ -138,18 +160,30 @@ class Connection:
             if self._address.database:
                 greeting.append(("SELECT", str(self._address.database)))
             if greeting:
-                for reply in await protocol.send(greeting):
-                    _check(reply)
+                await self._greet(protocol, greeting)
             self._protocol = protocol
             return protocol
 
+    async def _greet(self, protocol: _Protocol, greeting: Sequence[Command]) -> None:
+        try:
+            for reply in await protocol.send(greeting):
+                _check(reply)
+        except BaseException:
+            if protocol.transport is not None:
+                protocol.transport.close()
+            raise
+
     async def _dial(self) -> _Protocol:
         loop, address = asyncio.get_running_loop(), self._address
+
+        def protocol() -> _Protocol:
+            return _Protocol(self._timeout)
+
         try:
             async with asyncio.timeout(self._timeout):
                 if address.path:
-                    return (await loop.create_unix_connection(_Protocol, address.path))[1]
-                return (await loop.create_connection(_Protocol, address.host, address.port))[1]
+                    return (await loop.create_unix_connection(protocol, address.path))[1]
+                return (await loop.create_connection(protocol, address.host, address.port))[1]
         except (OSError, TimeoutError) as error:
             raise BrokerUnavailable(
                 f"The broker at {address} cannot be reached: {error}.", remedy="See: opsplane status"

@@ -1,0 +1,246 @@
+"""The composition root: the only module that knows every room. Read from top to bottom it is the flow.
+
+An installation's settings → connections → the roles asked for, each an HTTP application and its duties → run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from importlib import metadata, resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from opsplane import config
+from opsplane.clock import SYSTEM
+from opsplane.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from opsplane.database import Pool
+    from opsplane.events import Broker
+    from opsplane.resilience import Duty, Stop
+    from opsplane.service import Service
+    from opsplane.telemetry import Health
+
+SERVICES = tuple(sorted(entry.name for entry in metadata.entry_points(group="opsplane.services")))
+PROCESSES: Mapping[str, tuple[str, ...]] = {
+    "platform": ("gateway", "operations", "events"),
+    "commerce": SERVICES,
+}
+_ROUTE_TO = re.compile(r"\s*- \{.*\bservice: (?P<service>[\w-]+)")
+
+
+def default_gateway_yaml() -> str:
+    """The reference `gateway.yaml`, without the routes to services that are not installed."""
+    text = resources.files("opsplane.commerce").joinpath("gateway.yaml").read_text(encoding="utf-8")
+    known = {*SERVICES, *PROCESSES["platform"]}
+    kept = []
+    for line in text.splitlines(keepends=True):
+        route = _ROUTE_TO.match(line)
+        if route is None or route["service"] in known:
+            kept.append(line)
+    return "".join(kept)
+
+
+def run(roles: Sequence[str], state: Path) -> None:
+    """Serve `roles` of the installation in `state` until SIGTERM or SIGINT, then stop gracefully.
+
+    Raises `InvalidInput` for an unknown role, `NotFound` where there is no installation.
+    """
+    known = (*PROCESSES["platform"], *SERVICES)
+    unknown = [role for role in roles if role not in known]
+    if unknown or not roles:
+        raise InvalidInput(
+            f"There is no role {', '.join(unknown)}." if unknown else "No role was named.",
+            remedy=f"Roles are: {', '.join(known)}.",
+        )
+    from opsplane.telemetry import configure_logging
+
+    settings = config.load(state)
+    configure_logging("+".join(roles), sys.stdout, settings.logs.level)
+    import uvloop
+
+    uvloop.run(_run(settings, roles))
+
+
+@dataclass
+class Part:
+    """One role in this process: what it serves and the duties beside it."""
+
+    role: str
+    health: Health
+    handlers: list[Any] = field(default_factory=list)
+    duties: list[Duty] = field(default_factory=list)
+
+
+class Composition:
+    """The connections of this process, each opened once, and the parts built from them."""
+
+    def __init__(self, settings: config.Settings, stack: AsyncExitStack) -> None:
+        from opsplane.service import collect_services, event_schemas
+        from opsplane.web import TokenIssuer, Verifier
+
+        identity = settings.identity
+        jwks = Path(identity.jwks)
+        self.settings = settings
+        self.services = collect_services()
+        self.schemas = event_schemas(self.services.values())
+        self.verifier = Verifier(jwks, identity.issuer, identity.audience)
+        self.issuer = TokenIssuer(Path(identity.private_key), jwks, identity.issuer, identity.audience)
+        self._stack = stack
+        self._pools: dict[str, Pool] = {}
+        self._brokers: dict[str, Broker] = {}
+
+    async def pool(self, database: str) -> Pool:
+        """Connections to a database."""
+        from opsplane.database import Pool
+
+        if database not in self._pools:
+            dsn = self.settings.databases[database].reveal()
+            pool = self._pools[database] = await Pool.open(dsn, name=f"opsplane {database}", timeout=20.0)
+            self._stack.push_async_callback(pool.close)
+        return self._pools[database]
+
+    def broker(self, user: str) -> Broker:
+        """The broker with the rights of `user`."""
+        from opsplane.events import connect
+
+        if user not in self._brokers:
+            url: config.Secret = getattr(self.settings.broker, user)
+            broker = self._brokers[user] = connect(url.reveal())
+            self._stack.push_async_callback(broker.close)
+        return self._brokers[user]
+
+    def objects(self) -> Any:
+        """The object store."""
+        from opsplane.files import open_store
+
+        objects = self.settings.objects
+        return open_store(
+            objects.url, objects.bucket, objects.signing_key.reveal(), self.settings.gateway.public_url
+        )
+
+    async def part(self, role: str) -> Part:
+        """The part for a role."""
+        builders: Mapping[str, Callable[[], Awaitable[Part]]] = {
+            "gateway": self._gateway,
+            "operations": self._operations,
+            "events": self._events,
+        }
+        return await builders[role]() if role in builders else await self._service(self.services[role])
+
+    async def _gateway(self) -> Part:
+        from opsplane.edge import edge_handlers
+        from opsplane.gateway import GatewayDuty, Place, Publisher
+        from opsplane.telemetry import Health
+
+        gateway, envoy = self.settings.gateway, self.settings.engines.envoy
+        directory, admin = Path(gateway.directory), Path(envoy.admin_socket)
+        served = {
+            **dict.fromkeys(PROCESSES["platform"], ()),
+            **{s.name: s.resources for s in self.services.values()},
+        }
+        addresses = {name: self.settings.listen[name] for name in served}
+        duty = GatewayDuty(
+            Path(gateway.file),
+            Publisher(directory, admin, Path(envoy.bin)),
+            Place(directory, "127.0.0.1", envoy.port),
+            services=served,
+            endpoints={name: [(address.host, address.port)] for name, address in addresses.items()},
+            jwks=Path(self.settings.identity.jwks),
+            admin_socket=admin,
+            log_link=Path(self.settings.state) / "logs" / "access.log",
+        )
+        health = Health()
+        health.add("gateway", duty.check)
+        upstreams = {name: address.url for name, address in addresses.items() if name != "gateway"}
+        return Part("gateway", health, edge_handlers(upstreams, version=metadata.version("opsplane")), [duty])
+
+    async def _operations(self) -> Part:
+        from opsplane.files import LocalStore, upload_handlers
+
+        pool = await self.pool("operations")
+        store = self.objects()
+        handlers = list(upload_handlers(store)) if isinstance(store, LocalStore) else []
+        return Part("operations", _asking(pool), handlers)
+
+    async def _events(self) -> Part:
+        from opsplane.database import migrate
+        from opsplane.events import RetryMover
+        from opsplane.events.deadletters import DeadLetterKeeper, Replayer
+        from opsplane.events.pauses import PauseProjection
+
+        pool, broker = await self.pool("operations"), self.broker("events")
+        await migrate(pool, "audit", "opsplane.database.audit_migrations")
+        await migrate(pool, "events", "opsplane.events.operations_migrations")
+        groups = sorted({group for service in self.services.values() for group in service.groups()})
+        duties: list[Duty] = [
+            RetryMover(broker, groups, SYSTEM),
+            DeadLetterKeeper(pool, broker, self.schemas.types()),
+            Replayer(pool, broker),
+            PauseProjection(pool, broker),
+        ]
+        return Part("events", _asking(pool), [], duties)
+
+    async def _service(self, service: Service) -> Part:
+        from opsplane.database import Doorbell
+        from opsplane.events import ConsumerGroup, Outbox, Relay
+        from opsplane.events import Service as Owner
+        from opsplane.service import Runtime, migrate_service
+
+        pool, broker = await self.pool(service.database), self.broker("service")
+        await migrate_service(service, pool)
+        doorbell = Doorbell(pool.dsn)
+        self._stack.push_async_callback(doorbell.close)
+        outbox = Outbox(self.schemas, service.name, doorbell)
+        runtime = Runtime(pool, outbox, self.verifier, self.issuer, SYSTEM, self.objects())
+        owner = Owner(service.name, pool, outbox, SYSTEM)
+        duties: list[Duty] = [Relay(service.database, pool, broker, doorbell)]
+        duties += [ConsumerGroup(found, owner, broker, self.schemas) for found in service.groups().values()]
+        return Part(service.name, _asking(pool), list(service.api(runtime)), duties)
+
+
+async def _run(settings: config.Settings, roles: Sequence[str]) -> None:
+    from opsplane.resilience import Stop, run_duties
+
+    stop = Stop()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with _composed(settings) as composition:
+        parts = [await composition.part(role) for role in roles]
+        duties = [duty for part in parts for duty in part.duties]
+        async with asyncio.TaskGroup() as group:
+            for part in parts:
+                group.create_task(_serve(composition, part, stop), name=part.role)
+            group.create_task(run_duties(duties, stop, grace=10.0), name="duties")
+
+
+@asynccontextmanager
+async def _composed(settings: config.Settings) -> AsyncIterator[Composition]:
+    async with AsyncExitStack() as stack:
+        yield Composition(settings, stack)
+
+
+async def _serve(composition: Composition, part: Part, stop: Stop) -> None:
+    from opsplane.web import create_app, serve
+
+    application = create_app(part.role, part.handlers, verifier=composition.verifier, health=part.health)
+    address = composition.settings.listen[part.role]
+    await serve(application, address.host, address.port, stop)
+
+
+def _asking(pool: Pool) -> Health:
+    from opsplane.telemetry import Health
+
+    async def database() -> None:
+        await pool.fetch_one("select 1")
+
+    health = Health()
+    health.add("database", database)
+    return health
