@@ -7,7 +7,7 @@ PORT   ?=
 ENV    := $(VENV)/.locked
 
 .DEFAULT_GOAL := help
-.PHONY: help env up down test check bench faults lock clean
+.PHONY: help env up down test check bench lock clean
 
 help:  ## show what there is to do
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,11 +36,8 @@ check: $(ENV)  ## lint, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-bench: $(ENV)  ## measure against peers, write benchmarks/RESULTS.md
-	$(BIN)/python -m benchmarks.run
-
-faults: $(ENV)  ## the long form of the fault experiments
-	$(BIN)/python -m pytest tests/faults -m "long or not long" --timeout 3600
+bench: $(ENV)  ## measure the gateway against nginx and HAProxy
+	$(BIN)/python -m benchmarks.gateway
 
 lock: $(ENV)  ## refresh requirements/dev.lock
 	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --universal --python-version 3.11 -o requirements/dev.lock
