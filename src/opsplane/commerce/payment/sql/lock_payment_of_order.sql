@@ -1,0 +1,2 @@
+-- The payment of an order, kept from changing until the transaction ends.
+select id, order_id, customer_id, amount, currency, status, reference, reason, created_at, updated_at from payment where order_id = %(order_id)s for update
