@@ -1,6 +1,5 @@
 """redis-py: pipelined XADD of ready envelopes, then a read → decode → acknowledge loop. Nothing is validated."""
 
-import asyncio
 import json
 import sys
 import time

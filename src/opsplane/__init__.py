@@ -1,2 +1,1 @@
 """The operations plane of a microservice platform in one Python package."""
-

@@ -158,7 +158,9 @@ def load(state: Path) -> Settings:
     """
     path = state / "installation.json"
     if not path.is_file():
-        raise NotFound(f"There is no installation in {state}.", remedy=f"Start one with: opsplane up --state {state}")
+        raise NotFound(
+            f"There is no installation in {state}.", remedy=f"Start one with: opsplane up --state {state}"
+        )
     document: dict[str, Any] = msgspec.json.decode(path.read_bytes())
     if document.get("version", 0) > VERSION:
         raise InvalidInput(
@@ -171,7 +173,9 @@ def load(state: Path) -> Settings:
     try:
         return msgspec.convert(document, Settings, dec_hook=_decode)
     except msgspec.ValidationError as error:
-        raise InvalidInput(f"{path}: {error}.", remedy="Correct it, or restore the file from a backup.") from error
+        raise InvalidInput(
+            f"{path}: {error}.", remedy="Correct it, or restore the file from a backup."
+        ) from error
 
 
 def _overrides(path: Path) -> dict[str, Any]:

@@ -112,7 +112,13 @@ class Context:
             yield tx
 
     async def publish(
-        self, tx: Connection, topic: str, data: Any, *, subject: str | None = None, id: str | None = None
+        self,
+        tx: Connection,
+        topic: str,
+        data: Any,
+        *,
+        subject: str | None = None,
+        id: str | None = None,  # noqa: A002  the envelope's own name
     ) -> None:
         """Publish an event caused by this one, in `tx`, through the outbox; it continues the trace."""
         await publish_caused(
@@ -148,7 +154,13 @@ class BatchContext:
             yield tx, await claim_effects(tx, self.group, self.epoch, self.events)
 
     async def publish(
-        self, tx: Connection, topic: str, data: Any, *, subject: str | None = None, id: str | None = None
+        self,
+        tx: Connection,
+        topic: str,
+        data: Any,
+        *,
+        subject: str | None = None,
+        id: str | None = None,  # noqa: A002  the envelope's own name
     ) -> None:
         """Publish an event in `tx` through the outbox."""
         await publish_caused(self._service.outbox, tx, topic, data, subject=subject, id=id, trace=None)
@@ -161,7 +173,7 @@ async def publish_caused(
     data: Any,
     *,
     subject: str | None,
-    id: str | None,
+    id: str | None,  # noqa: A002  the envelope's own name
     trace: str | None,
 ) -> None:
     """Publish `data` (a Struct or JSON value) as an event of `outbox`'s service."""

@@ -14,13 +14,14 @@ from opsplane.events.broker import Broker, Done
 from opsplane.events.chain.classification import Verdict, classify, fingerprint
 from opsplane.events.chain.work import Work
 from opsplane.resilience import Retry
-from opsplane.telemetry import counter, get_logger, histogram
+from opsplane.telemetry import counter, gauge, get_logger, histogram
 
 log = get_logger("events")
 _results = counter("event_processing_total", "Events handled.", ["event_type", "service", "result"])
 _errors = counter("event_processing_errors_total", "Errors of handlers.", ["error_type"])
 _lag = histogram("event_processing_lag_seconds", "Age of events when handled.", ["service"])
-_dead = counter("dlq_messages_total", "Dead letters written.", ["topic"])
+# a gauge that only grows: as a counter it would claim the name `dlq_messages`, which counts the open ones
+_dead = gauge("dlq_messages_total", "Dead letters written.", ["topic"])
 _NO_RETRY = Retry(0)
 FLUSH_COUNT = 200
 FLUSH_SECONDS = 0.1
