@@ -15,14 +15,14 @@ class Statements:
     def __init__(self, package: str) -> None:
         self._package = package
 
-    async def all(self, tx: Connection, name: str, **values: Any) -> list[DictRow]:
+    async def all(self, tx: Connection, name: str, /, **values: Any) -> list[DictRow]:
         """Every row."""
         return await (await tx.execute(sql(self._package, name), values)).fetchall()
 
-    async def one(self, tx: Connection, name: str, **values: Any) -> DictRow | None:
+    async def one(self, tx: Connection, name: str, /, **values: Any) -> DictRow | None:
         """The first row, or None."""
         return await (await tx.execute(sql(self._package, name), values)).fetchone()
 
-    async def run(self, tx: Connection, name: str, **values: Any) -> int:
+    async def run(self, tx: Connection, name: str, /, **values: Any) -> int:
         """How many rows were touched."""
         return (await tx.execute(sql(self._package, name), values)).rowcount
