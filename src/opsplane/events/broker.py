@@ -12,6 +12,18 @@ class BrokerUnavailable(Unavailable):
     """The broker cannot be reached; what was not acknowledged will be delivered again."""
 
 
+class PartlyPublished(BrokerUnavailable):
+    """The broker refused some entries; `ids` has the id of each that it took and None for the others, in order."""
+
+    def __init__(self, message: str, ids: list[str | None], reasons: Mapping[int, str]) -> None:
+        super().__init__(message)
+        self.ids = ids
+        self.reasons = reasons
+
+
+OWN = "opsplane:"  # no topic starts like this: streams that do were written by opsplane itself
+
+
 class Entry(NamedTuple):
     """What is written to a stream: the envelope's bytes and, where needed, a map of strings beside it."""
 
@@ -34,8 +46,9 @@ class Done(NamedTuple):
 
     stream: str
     id: str
-    event_id: str
+    event: str
     replay_of: str | None = None
+    recovered: bool = False
 
 
 class Reader(Protocol):
@@ -54,7 +67,7 @@ class Broker(Protocol):
     """The seam between event processing and what stores the streams."""
 
     async def publish_many(self, entries: Iterable[Entry]) -> list[str]:
-        """The stream ids of the entries, in order, once the broker has them all."""
+        """The stream ids of the entries, in order, once the broker has them all; raises `PartlyPublished`."""
         ...
 
     async def reader(self, group: str, consumer: str, streams: Sequence[str]) -> Reader:
@@ -65,7 +78,7 @@ class Broker(Protocol):
         """Acknowledge handled entries and remember their events as seen."""
         ...
 
-    async def seen(self, group: str, event_ids: Sequence[str]) -> list[bool]:
+    async def seen(self, group: str, events: Sequence[str]) -> list[bool]:
         """Which events the group handled lately; a hint only."""
         ...
 
@@ -86,13 +99,17 @@ class Broker(Protocol):
         ...
 
     async def dead_consumers(self, group: str, streams: Sequence[str]) -> list[str]:
-        """Consumers with unacknowledged entries or none left whose lease has run out."""
+        """Consumers with unacknowledged entries whose lease has run out."""
         ...
 
     async def claim_one(
         self, group: str, consumer: str, dead: str, streams: Sequence[str]
     ) -> Delivered | None:
-        """The next entry of a dead consumer, now held by `consumer`; None when nothing is left and it was removed."""
+        """The next entry of a dead consumer, now held by `consumer`; None when there is none to be had."""
+        ...
+
+    async def forget_consumers(self, group: str, streams: Sequence[str]) -> int:
+        """How many consumers that hold nothing and have long been gone were struck off."""
         ...
 
     async def count_start(self, group: str, entry: Delivered) -> int:
@@ -107,12 +124,12 @@ class Broker(Protocol):
         """The reply to any other command of the store, for inspection."""
         ...
 
-    def lease(self, group: str, consumer: str) -> None:
+    async def lease(self, group: str, consumer: str) -> None:
         """Keep `consumer` alive in the eyes of others until `unlease`, from a thread of its own."""
         ...
 
-    def unlease(self, group: str, consumer: str) -> None:
-        """Let the lease end now."""
+    async def unlease(self, group: str, consumer: str) -> None:
+        """End the lease now: others may take over what it holds."""
         ...
 
     async def close(self) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from opsplane.clock import Clock
 from opsplane.database import Connection, Pool, sql
-from opsplane.errors import OpsplaneError
+from opsplane.errors import InvalidInput, OpsplaneError
 from opsplane.events.envelope import Event, new_event
 from opsplane.events.outbox import Outbox
+from opsplane.events.tracing import continued
 from opsplane.resilience import Retry, seconds
 
 Handler = Callable[[Any, Any], Awaitable[None]]
@@ -39,6 +41,7 @@ class Consumer:
     dead_letters: str | None
     batch: int | None
     concurrency: int
+    data: Any = None
 
     async def __call__(self, event: Any, context: Any) -> None:
         """Handle one event, or a list of them when declared with `batch`."""
@@ -59,14 +62,34 @@ def consumer(
 
     `dead_letters` names the per-consumer stream `dlq:<name>`; with `batch` the handler gets a list of at most
     that many events and a `BatchContext`; `concurrency` handlers run side by side in one process. `timeout` is
-    for one call of the handler.
+    for one call of the handler. A first parameter annotated `Event[T]` (with `batch`: `list[Event[T]]`) gets its
+    `data` as a `T`.
     """
     topics = (topic,) if isinstance(topic, str) else tuple(topic)
 
     def declare(handler: Handler) -> Consumer:
-        return Consumer(handler, topics, group, retry, seconds(timeout), dead_letters, batch, concurrency)
+        limit, data = seconds(timeout), data_type(handler, many=batch is not None)
+        return Consumer(handler, topics, group, retry, limit, dead_letters, batch, concurrency, data)
 
     return declare
+
+
+def data_type(handler: Handler, *, many: bool) -> Any:
+    """The `T` of a handler whose first parameter is an `Event[T]` or, with `many`, a list of them; None without."""
+    first = next(iter(inspect.signature(handler).parameters.values()), None)
+    annotation = first.annotation if first is not None else inspect.Parameter.empty
+    if isinstance(annotation, str):
+        try:
+            annotation = eval(annotation, inspect.unwrap(handler).__globals__)  # noqa: S307  what typing.get_type_hints does
+        except NameError as error:
+            raise InvalidInput(
+                f"The annotation {annotation} of {handler.__name__} cannot be resolved: {error}.",
+                remedy="Import the classes it names where the module is run, not for type checking alone.",
+            ) from error
+    if many:
+        annotation = next(iter(get_args(annotation)), None)
+    found = next(iter(get_args(annotation)), None)
+    return None if found is Any else found
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +145,13 @@ class Context:
     ) -> None:
         """Publish an event caused by this one, in `tx`, through the outbox; it continues the trace."""
         await publish_caused(
-            self._service.outbox, tx, topic, data, subject=subject, id=id, trace=self.event.traceparent
+            self._service.outbox,
+            tx,
+            topic,
+            data,
+            subject=subject,
+            id=id,
+            trace=continued(self.event.traceparent),
         )
 
 
@@ -163,7 +192,9 @@ class BatchContext:
         id: str | None = None,  # noqa: A002  the envelope's own name
     ) -> None:
         """Publish an event in `tx` through the outbox."""
-        await publish_caused(self._service.outbox, tx, topic, data, subject=subject, id=id, trace=None)
+        await publish_caused(
+            self._service.outbox, tx, topic, data, subject=subject, id=id, trace=continued(None)
+        )
 
 
 async def publish_caused(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
@@ -12,6 +13,8 @@ from opsplane.errors import InvalidInput
 
 T = TypeVar("T")
 PUBSUB = "opsplane"
+LONGEST = 500
+_EXTENSION = re.compile(r"[a-z0-9_]+")
 
 
 class Undecodable(InvalidInput):
@@ -22,7 +25,8 @@ class Event(msgspec.Struct, Generic[T], frozen=True, kw_only=True, omit_defaults
     """One event; `data` is its payload, decoded from JSON.
 
     `subject` is the ordering key, `sequence` its number within the subject (a decimal string, given by the
-    outbox), `time` and `expiration` are UTC.
+    outbox), `time` and `expiration` are UTC. `extensions` are attributes the publisher's own envelope carried
+    besides; they stand in the encoded envelope, and a decoded event leaves them there.
     """
 
     id: str
@@ -41,6 +45,7 @@ class Event(msgspec.Struct, Generic[T], frozen=True, kw_only=True, omit_defaults
     tracestate: str | None = None
     expiration: datetime | None = None
     data_base64: str | None = None
+    extensions: dict[str, Any] | None = None
 
 
 class _Flat(msgspec.Struct, frozen=True):
@@ -87,7 +92,10 @@ def new_event(
 
 def encode(event: Event[Any]) -> bytes:
     """The envelope as JSON bytes; fields without a value are left out."""
-    return _encoder.encode(event)
+    if event.extensions is None:
+        return _encoder.encode(event)
+    known = msgspec.to_builtins(msgspec.structs.replace(event, extensions=None))
+    return _encoder.encode({**event.extensions, **known})
 
 
 def decode(data: bytes) -> Event[Any]:
@@ -99,23 +107,52 @@ def decode(data: bytes) -> Event[Any]:
 
 
 def wrap(topic: str, body: Any, *, source: str, subject: str | None = None) -> Event[Any]:
-    """An event of any JSON body: an envelope is filled in, a flat one is recognised, anything else is wrapped."""
+    """An event of any JSON body: an envelope is filled in, a flat one is recognised, anything else is wrapped.
+
+    Raises `Undecodable` for an envelope that cannot be one.
+    """
     if isinstance(body, dict) and "specversion" in body:
-        filled = {
-            "topic": topic,
-            "pubsubname": PUBSUB,
-            "type": topic,
-            "source": source,
-            "id": str(uuid.uuid4()),
-        }
-        try:
-            return msgspec.convert(filled | body, Event[Any])
-        except msgspec.ValidationError as error:
-            raise Undecodable(f"Not a CloudEvents envelope: {error}.") from error
+        return _checked(_filled(topic, body, source=source, subject=subject))
+    event = new_event(topic, body, source=source, subject=subject)
     if isinstance(body, dict) and {"event_id", "event_type", "source", "data"} <= body.keys():
-        flat = msgspec.convert(body, _Flat, strict=False)
-        return new_event(topic, body, source=flat.source, subject=subject, id=flat.event_id)
-    return new_event(topic, body, source=source, subject=subject)
+        flat = _converted(body, _Flat)
+        event = msgspec.structs.replace(
+            event, id=flat.event_id, source=flat.source, time=flat.timestamp or event.time
+        )
+    return _checked(event)
+
+
+def _filled(topic: str, body: dict[str, Any], *, source: str, subject: str | None) -> Event[Any]:
+    missing = {"type": topic, "source": source, "subject": subject, "id": str(uuid.uuid4())}
+    fixed = {"topic": topic, "pubsubname": PUBSUB}
+    event: Event[Any] = _converted({**missing, **body, **fixed, "extensions": None}, Event[Any])
+    beside = {name: value for name, value in body.items() if name not in Event.__struct_fields__}
+    if not all(_EXTENSION.fullmatch(name) for name in beside):
+        raise Undecodable(
+            f"Not a CloudEvents envelope: {sorted(beside)} are no names of extension attributes.",
+            remedy="Such names consist of lower-case letters and digits.",
+        )
+    return msgspec.structs.replace(event, extensions=beside or None)
+
+
+def _converted(body: Any, kind: Any) -> Any:
+    try:
+        return msgspec.convert(body, kind)
+    except msgspec.ValidationError as error:
+        raise Undecodable(f"Not an event envelope: {error}.") from error
+
+
+def _checked(event: Event[Any]) -> Event[Any]:
+    """The event when its identifying attributes can be stored everywhere they must be."""
+    for name in ("id", "source", "type", "subject"):
+        text = getattr(event, name)
+        if text is None:
+            continue
+        if not text or len(text) > LONGEST or not text.isprintable():
+            raise Undecodable(
+                f"The event's {name} is empty, longer than {LONGEST} characters, or has control characters."
+            )
+    return event
 
 
 def numbered(envelope: bytes, sequence: int) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from opsplane.database import Connection, Doorbell, after_commit, sql
+from opsplane.errors import InvalidInput
 from opsplane.events.envelope import Event, encode
 from opsplane.events.schemas import Schemas
 
@@ -27,6 +28,8 @@ class Outbox:
         """
         for event in events:
             self.schemas.require(event.type, event.data)
+            if event.sequence is not None:
+                raise InvalidInput(f"{event.type} {event.id} has a sequence; the relay gives it.")
         await tx.execute(
             sql(__package__, "insert_outbox"),
             [

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from psycopg.rows import DictRow
 
 from opsplane.database import Bell, Connection, Doorbell, Leader, Pool, sql
-from opsplane.events.broker import Broker, Entry
+from opsplane.events.broker import Broker, Entry, PartlyPublished
 from opsplane.events.envelope import numbered
 from opsplane.events.outbox import CHANNEL
 from opsplane.resilience import Stop
@@ -61,15 +63,14 @@ class Relay:
     async def _publish_until(self, stop: Stop, leader: Leader, bell: Bell) -> None:
         clean_at = 0.0
         while not stop.is_set():
-            if await self.publish_waiting() == BATCH:
-                continue
-            clean_at -= POLL
-            if clean_at <= 0:
+            count = await self.publish_waiting()
+            if time.monotonic() >= clean_at:
                 if not await leader.still():
                     raise ConnectionError("The session that holds the relay's lock is gone.")
                 await self._keep_house()
-                clean_at = HOUSEKEEPING
-            await bell.wait(POLL)
+                clean_at = time.monotonic() + HOUSEKEEPING
+            if count < BATCH:
+                await bell.wait(POLL)
 
     async def publish_waiting(self) -> int:
         """How many events of one batch were published and marked now."""
@@ -81,11 +82,17 @@ class Relay:
             Entry(row["topic"], numbered(row["envelope"], number) if number else row["envelope"])
             for row, number in zip(rows, numbers, strict=True)
         ]
-        stream_ids = await self._broker.publish_many(entries)
-        async with self._pool.transaction() as tx:
-            await self._mark(tx, rows, stream_ids, numbers)
-        for row in rows:
-            _published.labels(row["topic"]).inc()
+        try:
+            stream_ids = await self._broker.publish_many(entries)
+        except PartlyPublished as error:
+            taken = [place for place, stream_id in enumerate(error.ids) if stream_id is not None]
+            await self._mark(
+                [rows[place] for place in taken],
+                [stream_id for stream_id in error.ids if stream_id is not None],
+                [numbers[place] for place in taken],
+            )
+            raise
+        await self._mark(rows, stream_ids, numbers)
         return len(rows)
 
     async def _numbers(self, rows: Sequence[DictRow]) -> list[int]:
@@ -109,7 +116,13 @@ class Relay:
             numbers.append(reached[key])
         return numbers
 
-    async def _mark(
+    async def _mark(self, rows: Sequence[DictRow], ids: list[str], numbers: list[int]) -> None:
+        async with self._pool.transaction() as tx:
+            await self._write_marks(tx, rows, ids, numbers)
+        for topic, count in Counter(row["topic"] for row in rows).items():
+            _published.labels(topic).inc(count)
+
+    async def _write_marks(
         self, tx: Connection, rows: Sequence[DictRow], ids: list[str], numbers: list[int]
     ) -> None:
         await tx.execute(sql(__package__, "mark_published"), [[row["id"] for row in rows], ids, numbers])

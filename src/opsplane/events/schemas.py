@@ -19,6 +19,7 @@ from opsplane.telemetry import counter
 _violations = counter(
     "event_validation_errors_total", "Violations found in events.", ["event_type", "field", "error_type"]
 )
+_LONGEST = 500
 _CLASSES = {
     "required": "required_field_missing",
     "format": "format_invalid",
@@ -82,7 +83,9 @@ class Schemas:
 
     def merged(self, other: Schemas) -> Schemas:
         """These schemas and rules together with another set's."""
-        return Schemas([*self._schemas.values(), *other._schemas.values()], {**self._rules, **other._rules})
+        kinds = self._rules.keys() | other._rules.keys()
+        rules = {kind: (*self._rules.get(kind, ()), *other._rules.get(kind, ())) for kind in kinds}
+        return Schemas([*self._schemas.values(), *other._schemas.values()], rules)
 
     def types(self) -> list[str]:
         """Every event type described, sorted."""
@@ -97,8 +100,10 @@ class Schemas:
         schema = self._schemas.get(kind)
         if schema is not None and not schema.validator.is_valid(data):
             return [_violation(kind, error) for error in schema.validator.iter_errors(data)]
-        rules = self._rules.get(kind)
-        return [violation for rule in rules for violation in rule(data)] if rules else []
+        found = [violation for rule in self._rules.get(kind, ()) for violation in rule(data)]
+        for violation in found:
+            _violations.labels(kind, violation.keyword, violation.error).inc()
+        return found
 
     def require(self, kind: str, data: Any) -> None:
         """Return when `data` is a payload of `kind`; raise `UnknownEventType` or `SchemaRejected`."""
@@ -143,8 +148,17 @@ def _is_uuid(text: str) -> bool:
 def _violation(kind: str, error: Any) -> Violation:
     keyword = str(error.kind.name)
     pointer = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in error.instance_path)
+    field = _field(error.schema_path)
     if keyword == "required":
         pointer += "/" + str(error.kind.property)
-    found = Violation(pointer, keyword, error.message, _CLASSES.get(keyword, "type_mismatch"))
-    _violations.labels(kind, pointer, found.error).inc()
+        field += "/" + str(error.kind.property)
+    message = error.message if len(error.message) <= _LONGEST else error.message[:_LONGEST] + "…"
+    found = Violation(pointer, keyword, message, _CLASSES.get(keyword, "type_mismatch"))
+    _violations.labels(kind, field, found.error).inc()
     return found
+
+
+def _field(schema_path: list[str | int]) -> str:
+    """The place in the schema by its property names: unlike a place in the payload, one of few."""
+    names = zip(schema_path, schema_path[1:], strict=False)
+    return "".join(f"/{name}" for keyword, name in names if keyword == "properties")

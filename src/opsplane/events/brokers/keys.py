@@ -6,7 +6,7 @@ import time
 
 PAUSED = "opsplane:paused"
 REPLAYED = "opsplane:replayed"
-SEEN_SECONDS = 3600
+SEEN_SECONDS = 300
 
 
 def retry_schedule(group: str) -> str:
@@ -24,18 +24,13 @@ def lease(group: str, consumer: str) -> str:
     return f"opsplane:lease:{group}:{consumer}"
 
 
-def recovery(group: str, consumer: str) -> str:
-    """Held by the process that takes over a dead consumer's entries."""
-    return f"opsplane:recovery:{group}:{consumer}"
-
-
 def started(group: str) -> str:
     """Hash: how often handling of a recovered entry was started."""
     return f"opsplane:started:{group}"
 
 
 def seen(group: str, age: int = 0) -> str:
-    """Set of events handled lately; `age` 0 is the current hour's, 1 the one before."""
+    """Set of events handled lately; `age` 0 is the current period's, 1 the one before."""
     return f"opsplane:seen:{group}:{int(time.time()) // SEEN_SECONDS - age}"
 
 

@@ -6,7 +6,6 @@ import threading
 
 import redis
 
-from opsplane.events.brokers import keys
 from opsplane.telemetry import get_logger
 
 log = get_logger("events")
@@ -25,10 +24,10 @@ class LeaseKeeper:
         self._thread: threading.Thread | None = None
         self._closing = False
 
-    def add(self, group: str, consumer: str) -> None:
-        """Keep this lease from now on."""
+    def add(self, name: str) -> None:
+        """Keep the lease of this name from now on."""
         with self._lock:
-            self._names.add(keys.lease(group, consumer))
+            self._names.add(name)
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._renew_until_closed, name="consumer leases", daemon=True
@@ -36,10 +35,10 @@ class LeaseKeeper:
                 self._thread.start()
         self._wake.set()
 
-    def remove(self, group: str, consumer: str) -> None:
-        """Stop keeping this lease; the entry goes away with its time."""
+    def remove(self, name: str) -> None:
+        """Stop keeping this lease; it ends with its time unless it is deleted."""
         with self._lock:
-            self._names.discard(keys.lease(group, consumer))
+            self._names.discard(name)
 
     def close(self) -> None:
         """Stop the thread."""
@@ -63,5 +62,9 @@ class LeaseKeeper:
             for name in names:
                 pipe.set(name, "1", px=LEASE_MS)
             pipe.execute()
+            with self._lock:
+                removed = set(names) - self._names  # while they were renewed
+            if removed:
+                client.delete(*removed)
         except redis.RedisError as error:
             log.warning("events.lease_not_renewed", error=str(error))

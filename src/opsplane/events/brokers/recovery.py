@@ -1,4 +1,4 @@
-"""Taking over what a dead consumer left: its entries, one at a time, by one process at a time."""
+"""Taking over what a dead consumer left: its entries, one at a time."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from opsplane.events.broker import Delivered
 from opsplane.events.brokers import keys
 from opsplane.events.brokers.entries import delivered
 from opsplane.events.brokers.resp import Connection
+from opsplane.telemetry import get_logger
 
-_HOLD_MS = "60000"
+log = get_logger("events")
+_UNTOUCHED_MS = "500"  # who claims an entry resets its idle time, so that of two claimants only one gets it
+_GONE_MS = 3600_000
 
 
 class Recovery:
@@ -20,41 +23,50 @@ class Recovery:
         self._connection = connection
 
     async def dead_consumers(self, group: str, streams: Sequence[str]) -> list[str]:
-        """Names of consumers whose lease has run out, whether or not they hold entries."""
+        """Names of consumers that hold entries and whose lease has run out."""
+        holding = {facts["name"] for _, facts in await self._consumers(group, streams) if facts["pending"]}
+        return await self._without_lease(group, holding)
+
+    async def claim_one(
+        self, group: str, consumer: str, dead: str, streams: Sequence[str]
+    ) -> Delivered | None:
+        """The oldest entry `dead` holds on any of the streams, and nobody else has claimed meanwhile."""
+        for stream in streams:
+            entry = await self._claim(group, consumer, dead, stream)
+            if entry is not None:
+                return entry
+        return None
+
+    async def forget(self, group: str, streams: Sequence[str]) -> int:
+        """Remove consumers that hold nothing, have no lease and have not asked for an hour."""
+        idle = [
+            (stream, facts["name"])
+            for stream, facts in await self._consumers(group, streams)
+            if not facts["pending"] and facts["idle"] > _GONE_MS
+        ]
+        gone = set(await self._without_lease(group, {name for _, name in idle}))
+        commands = [("XGROUP", "DELCONSUMER", stream, group, name) for stream, name in idle if name in gone]
+        if commands:
+            await self._connection.pipeline(commands, errors=False)
+        return len(commands)
+
+    async def _consumers(self, group: str, streams: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
         replies = await self._connection.pipeline(
             [("XINFO", "CONSUMERS", stream, group) for stream in streams], errors=False
         )
-        names = {consumer[1].decode() for reply in replies if isinstance(reply, list) for consumer in reply}
+        return [
+            (stream, _facts(consumer))
+            for stream, reply in zip(streams, replies, strict=True)
+            if isinstance(reply, list)  # an error says that the stream or the group is not there
+            for consumer in reply
+        ]
+
+    async def _without_lease(self, group: str, names: set[str]) -> list[str]:
         if not names:
             return []
         ordered = sorted(names)
         alive = await self._connection.pipeline([("EXISTS", keys.lease(group, name)) for name in ordered])
         return [name for name, lives in zip(ordered, alive, strict=True) if not lives]
-
-    async def claim_one(
-        self, group: str, consumer: str, dead: str, streams: Sequence[str]
-    ) -> Delivered | None:
-        """The oldest entry `dead` holds on any of the streams; when there is none `dead` is removed from them."""
-        mark = keys.recovery(group, dead)
-        holder = await self._hold(mark, consumer)
-        if holder != consumer:
-            return None
-        for stream in streams:
-            entry = await self._claim(group, consumer, dead, stream)
-            if entry is not None:
-                return entry
-        await self._connection.pipeline(
-            [*(("XGROUP", "DELCONSUMER", stream, group, dead) for stream in streams), ("DEL", mark)],
-            errors=False,
-        )
-        return None
-
-    async def _hold(self, mark: str, consumer: str) -> str:
-        await self._connection.call("SET", mark, consumer, "NX", "PX", _HOLD_MS)
-        holder: Any = await self._connection.call("GET", mark)
-        if holder == consumer.encode():
-            await self._connection.call("PEXPIRE", mark, _HOLD_MS)
-        return holder.decode() if holder else ""
 
     async def _claim(self, group: str, consumer: str, dead: str, stream: str) -> Delivered | None:
         while True:
@@ -64,9 +76,18 @@ class Recovery:
             if not isinstance(waiting, list) or not waiting:
                 return None
             entry_id = waiting[0][0]
-            claimed = await self._connection.call("XCLAIM", stream, group, consumer, "0", entry_id)
-            if claimed and claimed[0] and claimed[0][1]:
-                return delivered(stream.encode(), claimed[0][0], claimed[0][1])
-            await self._connection.call(
-                "XACK", stream, group, entry_id
-            )  # its entry was trimmed: nothing is left to run
+            claimed, there = await self._connection.pipeline(
+                [
+                    ("XCLAIM", stream, group, consumer, _UNTOUCHED_MS, entry_id),
+                    ("XRANGE", stream, entry_id, entry_id),
+                ]
+            )
+            if there:
+                return delivered(stream.encode(), *claimed[0]) if claimed else None
+            await self._connection.call("XACK", stream, group, entry_id)  # trimmed: nothing is left to run
+            log.error("events.entry_lost", group=group, stream=stream, entry=entry_id.decode())
+
+
+def _facts(consumer: Sequence[Any]) -> dict[str, Any]:
+    facts = {name.decode(): value for name, value in zip(consumer[::2], consumer[1::2], strict=True)}
+    return {**facts, "name": facts["name"].decode()}

@@ -7,15 +7,16 @@ from typing import Any
 
 import msgspec
 
-from opsplane.events.broker import Delivered, Done, Entry, Reader
+from opsplane.events.broker import Delivered, Done, Entry, PartlyPublished, Reader
 from opsplane.events.brokers import keys
 from opsplane.events.brokers.entries import delivered
-from opsplane.events.brokers.leases import LeaseKeeper
+from opsplane.events.brokers.leases import LEASE_MS, LeaseKeeper
 from opsplane.events.brokers.recovery import Recovery
 from opsplane.events.brokers.resp import Address, CommandRefused, Connection
 
 _encode = msgspec.json.Encoder().encode
 _CHUNK = 500
+_MOVED_AT_ONCE = 200
 
 # Moves due entries of a retry schedule (KEYS[1]) to the private stream (KEYS[2]) byte for byte. A member is ten digits
 # that give the length of the metadata, the metadata, the data.
@@ -41,13 +42,15 @@ class RedisStreams:
         self._recovery = Recovery(self._connection)
 
     async def publish_many(self, entries: Iterable[Entry]) -> list[str]:
-        """The stream ids of the entries, in order."""
+        """The stream ids of the entries, in order; after a refusal nothing more is sent."""
         commands = [_xadd(entry.stream, entry.data, entry.metadata) for entry in entries]
         ids: list[str] = []
         for first in range(0, len(commands), _CHUNK):
-            ids.extend(
-                reply.decode() for reply in await self._connection.pipeline(commands[first : first + _CHUNK])
-            )
+            replies = await self._connection.pipeline(commands[first : first + _CHUNK], errors=False)
+            try:
+                ids += [reply.decode() for reply in replies]
+            except AttributeError:  # the reply to a refused command is an error, not bytes
+                raise _partly(ids, replies, len(commands)) from None
         return ids
 
     async def reader(self, group: str, consumer: str, streams: Sequence[str]) -> Reader:
@@ -68,14 +71,17 @@ class RedisStreams:
         if private in acknowledged:
             commands.append(("XDEL", private, *acknowledged[private]))
         commands += [("XADD", keys.REPLAYED, "*", "id", entry.replay_of) for entry in done if entry.replay_of]
-        commands.append(("SADD", seen, *[entry.event_id for entry in done]))
+        commands += [
+            ("HDEL", keys.started(group), _place(entry.stream, entry.id)) for entry in done if entry.recovered
+        ]
+        commands.append(("SADD", seen, *[entry.event for entry in done]))
         commands.append(("EXPIRE", seen, str(2 * keys.SEEN_SECONDS)))
         await self._connection.transaction(commands)
 
-    async def seen(self, group: str, event_ids: Sequence[str]) -> list[bool]:
-        """Whether each event was handled within the last one to two hours."""
+    async def seen(self, group: str, events: Sequence[str]) -> list[bool]:
+        """Whether each event was handled within the last five to ten minutes."""
         now, before = await self._connection.pipeline(
-            [("SMISMEMBER", keys.seen(group, age), *event_ids) for age in (0, 1)]
+            [("SMISMEMBER", keys.seen(group, age), *events) for age in (0, 1)]
         )
         return [bool(current or previous) for current, previous in zip(now, before, strict=True)]
 
@@ -97,10 +103,12 @@ class RedisStreams:
 
     async def move_due_retries(self, group: str, now: float) -> int:
         """Run the move as a script, which only the `events` user may."""
-        moved = await self._connection.call(
-            "EVAL", _MOVE, "2", keys.retry_schedule(group), keys.retry_stream(group), repr(now)
-        )
-        return int(moved)
+        command = ("EVAL", _MOVE, "2", keys.retry_schedule(group), keys.retry_stream(group), repr(now))
+        count = moved = int(await self._connection.call(*command))
+        while moved == _MOVED_AT_ONCE:
+            moved = int(await self._connection.call(*command))
+            count += moved
+        return count
 
     async def dead_consumers(self, group: str, streams: Sequence[str]) -> list[str]:
         """Consumers of the group whose lease has run out."""
@@ -112,9 +120,13 @@ class RedisStreams:
         """The next entry a dead consumer left behind."""
         return await self._recovery.claim_one(group, consumer, dead, [*streams, keys.retry_stream(group)])
 
+    async def forget_consumers(self, group: str, streams: Sequence[str]) -> int:
+        """Strike off consumers that hold nothing and have been gone for an hour."""
+        return await self._recovery.forget(group, [*streams, keys.retry_stream(group)])
+
     async def count_start(self, group: str, entry: Delivered) -> int:
         """Count one more start of a recovered entry."""
-        field = f"{entry.stream}:{entry.id}"
+        field = _place(entry.stream, entry.id)
         replies = await self._connection.pipeline(
             [("HINCRBY", keys.started(group), field, "1"), ("EXPIRE", keys.started(group), "86400")]
         )
@@ -128,13 +140,17 @@ class RedisStreams:
         """The reply to any command."""
         return await self._connection.call(*command)
 
-    def lease(self, group: str, consumer: str) -> None:
-        """Keep the consumer's lease."""
-        self._leases.add(group, consumer)
+    async def lease(self, group: str, consumer: str) -> None:
+        """Take the consumer's lease and have it kept."""
+        name = keys.lease(group, consumer)
+        await self._connection.call("SET", name, "1", "PX", str(LEASE_MS))
+        self._leases.add(name)
 
-    def unlease(self, group: str, consumer: str) -> None:
-        """Let the consumer's lease run out."""
-        self._leases.remove(group, consumer)
+    async def unlease(self, group: str, consumer: str) -> None:
+        """End the consumer's lease."""
+        name = keys.lease(group, consumer)
+        self._leases.remove(name)
+        await self._connection.call("DEL", name)
 
     async def close(self) -> None:
         """Close the connection and stop the lease thread."""
@@ -145,7 +161,7 @@ class RedisStreams:
         commands: list[tuple[Any, ...]] = [("XACK", entry.stream, group, entry.id)]
         if entry.stream == keys.retry_stream(group):
             commands.append(("XDEL", entry.stream, entry.id))
-        commands.append(("HDEL", keys.started(group), f"{entry.stream}:{entry.id}"))
+        commands.append(("HDEL", keys.started(group), _place(entry.stream, entry.id)))
         return commands
 
 
@@ -183,6 +199,20 @@ class StreamReader:
     async def close(self) -> None:
         """Close the connection."""
         await self._connection.close()
+
+
+def _place(stream: str, entry_id: str) -> str:
+    return f"{stream}:{entry_id}"
+
+
+def _partly(ids: list[str], replies: Sequence[Any], count: int) -> PartlyPublished:
+    reasons = {
+        len(ids) + place: str(reply) for place, reply in enumerate(replies) if isinstance(reply, Exception)
+    }
+    found = [*ids, *(None if isinstance(reply, Exception) else reply.decode() for reply in replies)]
+    found += [None] * (count - len(found))
+    reason = next(iter(reasons.values()))
+    return PartlyPublished(f"The broker refused {found.count(None)} of {count}: {reason}", found, reasons)
 
 
 def _xadd(stream: str, data: bytes, metadata: Mapping[str, str] | None) -> tuple[Any, ...]:

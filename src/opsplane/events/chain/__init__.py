@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from opsplane.events.chain.classification import is_unavailable
 from opsplane.events.chain.deadline import Deadlines, HandlerTimedOut
 from opsplane.events.chain.decode import decode_work
 from opsplane.events.chain.deduplicate import mark_seen
@@ -19,6 +20,7 @@ __all__ = [
     "Settler",
     "Work",
     "decode_work",
+    "is_unavailable",
     "mark_seen",
     "refuse_expired",
     "validate_work",

@@ -37,15 +37,22 @@ _DEAD: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
+def is_unavailable(error: Exception) -> bool:
+    """Whether a dependency was missing, so that other events would fail alike."""
+    return isinstance(
+        error, Unavailable | ConnectionError | psycopg.OperationalError | psycopg.InterfaceError
+    )
+
+
 def classify(error: Exception, declared: Retry) -> Verdict:
-    """The verdict on an error of a consumer that declared these retries."""
+    """The verdict on an error of a consumer that declared these retries; without any declared, none are made."""
     for kind, reason in _DEAD:
         if isinstance(error, kind):
             return Verdict(reason, None)
     if isinstance(error, HandlerTimedOut | TimeoutError):
         return Verdict("timeout", declared)
-    if isinstance(error, Unavailable | ConnectionError | psycopg.OperationalError | psycopg.InterfaceError):
-        return Verdict("unavailable", UNAVAILABLE_RETRY)
+    if is_unavailable(error):
+        return Verdict("unavailable", UNAVAILABLE_RETRY if declared.attempts else declared)
     if isinstance(error, Conflict):
         return Verdict("conflict", Retry(min(1, declared.attempts), declared.backoff))
     return Verdict("internal", Retry(min(1, declared.attempts), declared.backoff))

@@ -15,8 +15,8 @@ async def mark_seen(broker: Broker, group: str, works: Sequence[Work]) -> None:
     """Set `seen` on works whose event was handled before, or stands in this batch twice."""
     if not works:
         return
-    known = await broker.seen(group, [work.event.id for work in works])
+    known = await broker.seen(group, [work.identity for work in works])
     here: set[str] = set()
     for work, seen in zip(works, known, strict=True):
-        work.seen = seen or work.event.id in here
-        here.add(work.event.id)
+        work.seen = seen or work.identity in here
+        here.add(work.identity)

@@ -27,7 +27,7 @@ class Effects:
         try:
             await self._timed(consumer.handler(work.event, context), consumer)
         except AlreadyDone:
-            return
+            work.seen = True
 
     async def many(self, consumer: Consumer, works: Sequence[Work]) -> None:
         """Return when all events had their effect; raises what the handler raises."""

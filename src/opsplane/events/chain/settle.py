@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,8 +24,10 @@ _lag = histogram("event_processing_lag_seconds", "Age of events when handled.", 
 # a gauge that only grows: as a counter it would claim the name `dlq_messages`, which counts the open ones
 _dead = gauge("dlq_messages_total", "Dead letters written.", ["topic"])
 _NO_RETRY = Retry(0)
+_history = msgspec.json.Decoder(list[Any])
 FLUSH_COUNT = 200
 FLUSH_SECONDS = 0.1
+MOST_VIOLATIONS = 200
 
 
 class Settler:
@@ -36,47 +39,49 @@ class Settler:
         self._consumer = consumer
         self._clock = clock
         self._done: list[Done] = []
+        self._counts: Counter[tuple[str, str]] = Counter()
         self._flushed = time.monotonic()
 
     async def succeed(self, work: Work) -> None:
         """Note success; acknowledgements are sent in batches, at the latest with the next `flush`."""
         self._done.append(work.done())
-        _results.labels(work.event.type, self._group, "duplicate" if work.seen else "success").inc()
+        self._counts[work.topic, "duplicate" if work.seen else "success"] += 1
         if len(self._done) >= FLUSH_COUNT or time.monotonic() - self._flushed > FLUSH_SECONDS:
+            _observe_lag(work, self._group)
             await self.flush()
-            if work.event.time is not None and work.event.time.tzinfo is not None:
-                age = (datetime.now(UTC) - work.event.time).total_seconds()
-                _lag.labels(self._group).observe(max(0.0, age))
 
     async def flush(self) -> None:
         """Acknowledge everything noted."""
         self._flushed = time.monotonic()
-        if self._done:
-            done, self._done = self._done, []
-            await self._broker.settle(self._group, done)
+        if not self._done:
+            return
+        done, self._done = self._done, []
+        await self._broker.settle(self._group, done)
+        counts, self._counts = self._counts, Counter()
+        for (topic, result), count in counts.items():
+            _results.labels(topic, self._group, result).inc(count)
 
     async def fail(self, work: Work, error: Exception, seconds: float) -> None:
         """Schedule the next attempt, or write the dead letter when there is none."""
         declared = work.consumer.retry if hasattr(work, "consumer") else _NO_RETRY
         verdict = classify(error, declared)
         attempts = _attempts(work)
-        attempts.append(
-            {
-                "at": self._clock.now().isoformat(),
-                "error": f"{type(error).__name__}: {error}"[:500],
-                "durationMs": round(seconds * 1000, 1),
-            }
-        )
+        text = f"{type(error).__name__}: {error}"[:500]
+        at = self._clock.now().isoformat()
+        attempts.append({"at": at, "error": text, "durationMs": round(seconds * 1000, 1)})
         _errors.labels(verdict.reason).inc()
         delay = verdict.retry.delay(len(attempts)) if verdict.retry else None
-        metadata = {**work.entry.metadata, "sourceTopic": work.topic, "attempts": _text(attempts)}
-        metadata.setdefault("sourceId", work.entry.id)
+        metadata = self._beside(work, attempts)
         if delay is None:
             await self.bury(work, verdict, error, metadata)
             return
         due = self._clock.now().timestamp() + delay
         await self._broker.schedule_retry(self._group, work.entry, metadata, due)
         self._tell(work, "retry", error, attempt=len(attempts), delay=round(delay, 3))
+
+    def _beside(self, work: Work, attempts: list[Any]) -> dict[str, str]:
+        source_id = work.history.get("sourceId", work.entry.id)
+        return {**work.history, "sourceTopic": work.topic, "sourceId": source_id, "attempts": _text(attempts)}
 
     async def bury(self, work: Work, verdict: Verdict, error: Exception, metadata: dict[str, str]) -> None:
         """Write the dead letter with everything an operator asks about."""
@@ -90,7 +95,7 @@ class Settler:
             "failedAt": self._clock.now().isoformat(),
         }
         if isinstance(error, InvalidInput) and error.violations:
-            metadata["violations"] = _text(error.violations)
+            metadata["violations"] = _text(error.violations[:MOST_VIOLATIONS])
         alias = work.consumer.dead_letters if hasattr(work, "consumer") else None
         if alias:
             metadata["deadLetters"] = alias
@@ -101,15 +106,12 @@ class Settler:
     async def poison(self, work: Work, starts: int) -> None:
         """Bury an entry whose handling ended the process again and again."""
         error = PoisonousEvent(f"Handling was started {starts} times and ended the process each time.")
-        metadata = {**work.entry.metadata, "sourceTopic": work.topic, "sourceId": work.entry.id}
-        metadata["attempts"] = _text(
-            [*_attempts(work), {"at": self._clock.now().isoformat(), "error": str(error)}]
-        )
+        attempt = {"at": self._clock.now().isoformat(), "error": str(error), "durationMs": None}
+        metadata = self._beside(work, [*_attempts(work), attempt])
         await self.bury(work, Verdict("poison", None), error, metadata)
 
     def _tell(self, work: Work, result: str, error: Exception, **facts: Any) -> None:
-        kind = work.event.type if hasattr(work, "event") else work.topic
-        _results.labels(kind, self._group, result).inc()
+        _results.labels(work.topic, self._group, result).inc()
         log.warning(
             "events.settled", result=result, group=self._group, topic=work.topic, entry=work.entry.id,
             event_id=work.event.id if hasattr(work, "event") else None,
@@ -121,9 +123,18 @@ class PoisonousEvent(InvalidInput):
     """An event that ends every process which handles it."""
 
 
-def _attempts(work: Work) -> list[dict[str, Any]]:
-    noted: list[dict[str, Any]] = msgspec.json.decode(work.entry.metadata.get("attempts", "[]"))
-    return noted
+def _attempts(work: Work) -> list[Any]:
+    try:
+        return _history.decode(work.history.get("attempts", "[]"))
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        return []
+
+
+def _observe_lag(work: Work, group: str) -> None:
+    """One event of every acknowledged batch is looked at."""
+    at = work.event.time
+    if at is not None and at.tzinfo is not None:
+        _lag.labels(group).observe(max(0.0, (datetime.now(UTC) - at).total_seconds()))
 
 
 def _text(value: Any) -> str:

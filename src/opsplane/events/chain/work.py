@@ -4,23 +4,52 @@ from __future__ import annotations
 
 from typing import Any
 
-from opsplane.events.broker import Delivered, Done
+from opsplane.events.broker import OWN, Delivered, Done
 from opsplane.events.consumer import Consumer
 from opsplane.events.envelope import Event
 
+_OURS = frozenset(
+    {
+        "attempts",
+        "consumer",
+        "deadLetterId",
+        "deadLetters",
+        "error",
+        "failedAt",
+        "fingerprint",
+        "group",
+        "message",
+    }
+    | {"reason", "restored", "sourceId", "sourceTopic", "violations"}
+)
+
 
 class Work:
-    """A delivery with what the steps found out about it."""
+    """A delivery with what the steps found out about it: `consumer` and `event` are there once it is decoded.
 
-    __slots__ = ("consumer", "entry", "event", "seen", "topic")
+    `history` is what is known of it from earlier attempts. Only the group's private stream is believed about that:
+    to a topic anyone may write.
+    """
 
-    def __init__(self, entry: Delivered) -> None:
+    __slots__ = ("consumer", "entry", "event", "history", "recovered", "seen", "topic")
+
+    def __init__(self, entry: Delivered, *, recovered: bool = False) -> None:
         self.entry = entry
-        self.topic = entry.metadata.get("sourceTopic", entry.stream)
+        self.history = entry.metadata
+        if entry.metadata and not entry.stream.startswith(OWN):
+            self.history = {name: text for name, text in entry.metadata.items() if name not in _OURS}
+        self.topic = self.history.get("sourceTopic", entry.stream)
+        self.recovered = recovered
         self.consumer: Consumer
         self.event: Event[Any]
         self.seen = False
 
+    @property
+    def identity(self) -> str:
+        """What makes an event the same one: its source and id."""
+        return f"{self.event.source} {self.event.id}"
+
     def done(self) -> Done:
         """What the broker is told when this was handled."""
-        return Done(self.entry.stream, self.entry.id, self.event.id, self.entry.metadata.get("deadLetterId"))
+        replay_of = self.history.get("deadLetterId")
+        return Done(self.entry.stream, self.entry.id, self.identity, replay_of, self.recovered)
