@@ -20,7 +20,7 @@ _RETRY = Retry(5, "500ms..30s")
 async def charge_order(event: Event[Any], ctx: Context) -> None:
     """Have the order paid, unless it was, or was cancelled before."""
     order = msgspec.convert(event.data, OrderCreated)
-    if await repository.payment_of_order(ctx.pool, order.order_id) is not None:
+    if not await payments.begin(ctx.pool, order):
         return
     processor = SimulatedProcessor(ctx.pool, ctx.clock)
     reference, reason = await payments.charge(processor, order)

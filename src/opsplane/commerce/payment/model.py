@@ -15,13 +15,14 @@ FAILED = "payments.payment.failed"
 REFUND_REQUESTED = "payments.refund.requested"
 REFUND_COMPLETED = "payments.refund.completed"
 
-Status = Literal["confirmed", "failed", "voided", "refunding", "refunded"]
+Status = Literal["charging", "cancelling", "confirmed", "failed", "voided", "refunding", "refunded"]
 
 
 class Payment(msgspec.Struct, frozen=True, rename="camel"):
     """The one payment of an order.
 
-    `voided`: the order was cancelled before it was charged; `refunding`: the money is on its way back.
+    `charging`: the processor is being asked; `cancelling`: so it is, but the order was cancelled meanwhile;
+    `voided`: cancelled and never charged; `refunding`: the money is on its way back.
     """
 
     id: UUID

@@ -1,8 +1,8 @@
 """What happens to payments: each change and its events in one transaction.
 
 The processor is asked outside of transactions, with the order's id as its key, so that asking again after a crash
-charges nothing twice. An order cancelled while its charge is under way leaves a `voided` row behind: the charge finds
-it and gives the money back.
+charges nothing twice. Before it is asked the payment is `charging`: an order cancelled then becomes `cancelling`, and
+whoever gets the processor's answer, now or after a crash, gives the money back.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from opsplane.commerce.payment import model, repository
 from opsplane.commerce.payment.model import Behaviour, OrderCreated, Payment, StatusChanged
 from opsplane.commerce.payment.processor import Declined, Processor
 from opsplane.commerce.publishing import Publish, publishes
-from opsplane.database import Connection
+from opsplane.database import Connection, Pool
 from opsplane.errors import Conflict
 from opsplane.service import Runtime
 from opsplane.web import Identity, Page
@@ -69,25 +69,33 @@ async def charge(processor: Processor, order: OrderCreated) -> tuple[str | None,
         return None, declined.message
 
 
+async def begin(pool: Pool, order: OrderCreated) -> bool:
+    """Whether the processor is to be asked: not when it has answered, nor when the order was cancelled before."""
+    async with pool.transaction() as tx:
+        fresh = await repository.insert_payment(
+            tx, order.order_id, order.customer_id, order.total, "charging"
+        )
+        payment = fresh or await repository.lock_payment_of_order(tx, order.order_id)
+    return payment.status in {"charging", "cancelling"}
+
+
 async def settle(
     tx: Connection, publish: Publish, order: OrderCreated, reference: str | None, reason: str | None
 ) -> None:
-    """Note the outcome of a charge and tell it; give the money back when the order was cancelled meanwhile."""
-    status = "failed" if reference is None else "confirmed"
-    payment = await repository.insert_payment(
-        tx, order.order_id, order.customer_id, order.total, status, reference=reference, reason=reason
-    )
-    if payment is None:
-        known = await repository.lock_payment_of_order(tx, order.order_id)
-        if known.status == "voided" and reference is not None:
-            await request_refund(tx, publish, known, known.reason or "order cancelled", reference=reference)
-        return
-    if reference is None:
-        failed = model.PaymentFailed(payment.id, payment.order_id, payment.money, reason or "declined")
-        await publish(tx, model.FAILED, failed, subject=str(payment.order_id))
-    else:
+    """Note the answer of the processor and tell it; give the money back when the order was cancelled meanwhile."""
+    payment = await repository.lock_payment_of_order(tx, order.order_id)
+    if payment.status == "cancelling" and reference is not None:
+        await request_refund(tx, publish, payment, payment.reason or "order cancelled", reference=reference)
+    elif payment.status == "cancelling":
+        await repository.update_payment(tx, payment, "voided")
+    elif payment.status == "charging" and reference is not None:
+        await repository.update_payment(tx, payment, "confirmed", reference=reference)
         confirmed = model.PaymentConfirmed(payment.id, payment.order_id, payment.money)
         await publish(tx, model.CONFIRMED, confirmed, subject=str(payment.order_id))
+    elif payment.status == "charging":
+        await repository.update_payment(tx, payment, "failed", reason=reason)
+        failed = model.PaymentFailed(payment.id, payment.order_id, payment.money, reason or "declined")
+        await publish(tx, model.FAILED, failed, subject=str(payment.order_id))
 
 
 async def give_up(tx: Connection, publish: Publish, order: StatusChanged) -> None:
@@ -99,7 +107,9 @@ async def give_up(tx: Connection, publish: Publish, order: StatusChanged) -> Non
     if voided is not None:
         return
     payment = await repository.lock_payment_of_order(tx, order.order_id)
-    if payment.status == "confirmed":
+    if payment.status == "charging":
+        await repository.update_payment(tx, payment, "cancelling", reason=reason)
+    elif payment.status == "confirmed":
         await request_refund(tx, publish, payment, reason)
 
 

@@ -51,21 +51,12 @@ async def list_payments(
     return [Payment.of(row) for row in rows], counted[0]["total"]
 
 
-async def payment_of_order(pool: Pool, order: UUID) -> Payment | None:
-    """The payment of an order, None when there is none yet."""
-    async with pool.connection() as tx:
-        row = await _statements.one(tx, "get_payment_of_order", order_id=order)
-    return Payment.of(row) if row else None
-
-
 async def insert_payment(
     tx: Connection,
     order: UUID,
     customer: str,
     money: Money,
     status: str,
-    *,
-    reference: str | None = None,
     reason: str | None = None,
 ) -> Payment | None:
     """The new payment; None when the order has one already."""
@@ -77,7 +68,6 @@ async def insert_payment(
         amount=money.amount,
         currency=money.currency,
         status=status,
-        reference=reference,
         reason=reason,
     )
     return Payment.of(row) if row else None

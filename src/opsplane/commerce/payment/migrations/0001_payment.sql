@@ -5,7 +5,7 @@ create table payment (
     customer_id text not null,
     amount numeric(20, 3) not null check (amount >= 0),
     currency text not null check (currency ~ '^[A-Z]{3}$'),
-    status text not null check (status in ('confirmed', 'failed', 'voided', 'refunding', 'refunded')),
+    status text not null check (status in ('charging', 'cancelling', 'confirmed', 'failed', 'voided', 'refunding', 'refunded')),
     reference text,
     reason text,
     created_at timestamptz not null default now(),
@@ -24,7 +24,7 @@ create table refund (
 );
 
 create table simulated_processor (
-    only boolean primary key default true check (only),
+    single boolean primary key default true check (single),
     latency_ms integer not null default 20 check (latency_ms between 0 and 60000),
     failure_rate numeric not null default 0 check (failure_rate between 0 and 1),
     outage boolean not null default false

@@ -1,0 +1,2 @@
+-- End a session: every refresh token that came from one login.
+delete from refresh_token where family = %(family)s

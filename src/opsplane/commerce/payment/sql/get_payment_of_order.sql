@@ -1,2 +1,0 @@
--- The payment of an order.
-select id, order_id, customer_id, amount, currency, status, reference, reason, created_at, updated_at from payment where order_id = %(order_id)s
