@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -160,5 +161,5 @@ def _violation(kind: str, error: Any) -> Violation:
 
 def _field(schema_path: list[str | int]) -> str:
     """The place in the schema by its property names: unlike a place in the payload, one of few."""
-    names = zip(schema_path, schema_path[1:], strict=False)
+    names = itertools.pairwise(schema_path)
     return "".join(f"/{name}" for keyword, name in names if keyword == "properties")
