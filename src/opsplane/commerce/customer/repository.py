@@ -82,7 +82,7 @@ async def imported_customers(tx: Connection, emails: Sequence[str]) -> list[Impo
 
 
 async def insert_token(
-    tx: Connection, digest: bytes, family: UUID, customer: UUID, client_type: str, expires_at: datetime
+    tx: Connection, digest: bytes, *, family: UUID, customer: UUID, client_type: str, expires_at: datetime
 ) -> None:
     """Keep the hash of a refresh token."""
     await _statements.run(

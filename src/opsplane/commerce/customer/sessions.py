@@ -67,7 +67,12 @@ class Sessions:
         refresh_token = secrets.token_urlsafe(32)
         expires_at = self._clock.now() + REFRESH_LIFETIME
         await repository.insert_token(
-            tx, _digest(refresh_token), family, customer.id, client_type, expires_at
+            tx,
+            _digest(refresh_token),
+            family=family,
+            customer=customer.id,
+            client_type=client_type,
+            expires_at=expires_at,
         )
         access = self._issuer.issue(
             str(customer.id), customer.roles, client_type=client_type, lifetime=ACCESS_SECONDS

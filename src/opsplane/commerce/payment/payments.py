@@ -73,7 +73,7 @@ async def begin(pool: Pool, order: OrderCreated) -> bool:
     """Whether the processor is to be asked: not when it has answered, nor when the order was cancelled before."""
     async with pool.transaction() as tx:
         fresh = await repository.insert_payment(
-            tx, order.order_id, order.customer_id, order.total, "charging"
+            tx, order.order_id, "charging", customer=order.customer_id, money=order.total
         )
         payment = fresh or await repository.lock_payment_of_order(tx, order.order_id)
     return payment.status in {"charging", "cancelling"}
@@ -102,7 +102,7 @@ async def give_up(tx: Connection, publish: Publish, order: StatusChanged) -> Non
     """Have a cancelled order's money given back, or see to it that it is never charged."""
     reason = order.reason or "order cancelled"
     voided = await repository.insert_payment(
-        tx, order.order_id, order.customer_id, order.total, "voided", reason=reason
+        tx, order.order_id, "voided", customer=order.customer_id, money=order.total, reason=reason
     )
     if voided is not None:
         return

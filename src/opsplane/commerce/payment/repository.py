@@ -54,9 +54,10 @@ async def list_payments(
 async def insert_payment(
     tx: Connection,
     order: UUID,
+    status: str,
+    *,
     customer: str,
     money: Money,
-    status: str,
     reason: str | None = None,
 ) -> Payment | None:
     """The new payment; None when the order has one already."""
