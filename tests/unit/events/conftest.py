@@ -28,7 +28,13 @@ class World:
     """One service with its database, a broker, and what tests look at from outside."""
 
     def __init__(self, pool, broker, store, schemas, doorbell):
-        self.pool, self.broker, self.store, self.schemas, self.doorbell = pool, broker, store, schemas, doorbell
+        self.pool, self.broker, self.store, self.schemas, self.doorbell = (
+            pool,
+            broker,
+            store,
+            schemas,
+            doorbell,
+        )
         self.outbox = Outbox(schemas, "shop", doorbell)
         self.service = Service("shop", pool, self.outbox, SYSTEM)
 
@@ -69,7 +75,9 @@ class World:
 
 
 def item(number: int = 1, **data):
-    return new_event(TOPIC, {"sku": f"p{number}", "price": 1.5, **data}, source="shop", subject=f"p{number % 3}")
+    return new_event(
+        TOPIC, {"sku": f"p{number}", "price": 1.5, **data}, source="shop", subject=f"p{number % 3}"
+    )
 
 
 async def until(check, timeout: float = 20.0):
