@@ -1,0 +1,7 @@
+"""Doorbell channels of the task engine, in the operations database; every listener polls as well."""
+
+from __future__ import annotations
+
+CREATED = "opsplane_tasks"  # payload: the queue that has something to claim
+CONTROL = "opsplane_task_control"  # payload: `cancel ID`, or `queue NAME` after a pause or resume
+PROGRESS = "opsplane_task_progress"  # payload: ids of tasks whose progress, log or status changed

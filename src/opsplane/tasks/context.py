@@ -1,0 +1,164 @@
+"""What a handler is given: its task, its service's database and objects, progress, logs, cancelling."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from opsplane.clock import Clock
+from opsplane.database import Connection, Pool
+from opsplane.files import ObjectStore
+from opsplane.tasks.errors import Cancelled
+
+
+class TaskRuntime(Protocol):
+    """What the handlers of one service run with; `opsplane.service.Runtime` is one."""
+
+    @property
+    def pool(self) -> Pool:
+        """The pool of the service's own database."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """The time."""
+        ...
+
+    @property
+    def objects(self) -> ObjectStore | None:
+        """Where files live."""
+        ...
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt at a task, as a worker got it; `token` fences everything it writes back."""
+
+    id: str
+    task_type: str
+    token: int
+    attempt: int
+    retry_count: int
+    max_retries: int
+    params: str
+    queue: str
+    prio: int
+    emit: int
+    tenant: str
+    timeout: float
+    created_at: datetime
+    entity_type: str | None = None
+    requested_by: str | None = None
+    file_name: str | None = None
+    input_key: str | None = None
+    traceparent: str | None = None
+
+
+class LogLine(msgspec.Struct, frozen=True):
+    """A line a handler logged."""
+
+    level: str
+    message: str
+    fields: dict[str, Any]
+    at: datetime
+
+
+class Reports(Protocol):
+    """Where a context's progress and log lines go; both calls are free, writing happens later."""
+
+    def progressed(self, context: TaskContext) -> None:
+        """The context's counts changed."""
+        ...
+
+    def logged(self, context: TaskContext, line: LogLine) -> None:
+        """The handler logged a line."""
+        ...
+
+    async def complete(self, context: TaskContext, tx: Connection) -> None:
+        """Complete the task inside the handler's transaction."""
+        ...
+
+
+class TaskContext:
+    """The handler's side of one attempt."""
+
+    def __init__(self, claim: Claim, params: Any, runtime: TaskRuntime, reports: Reports) -> None:
+        self.id = claim.id
+        self.params = params
+        self.attempt = claim.attempt
+        self.claim_token = claim.token
+        self.requested_by = claim.requested_by
+        self.tenant = claim.tenant
+        self.entity_type = claim.entity_type
+        self.file_name = claim.file_name
+        self.input_key = claim.input_key
+        self.traceparent = claim.traceparent
+        self.claim = claim
+        self.runtime = runtime
+        self.total: int | None = None
+        self.done = 0
+        self.failed = 0
+        self.message: str | None = None
+        self.error_file: Any = None
+        self.cancelled = False
+        self.completed = False
+        self._reports = reports
+
+    @property
+    def pool(self) -> Pool:
+        """The pool of the database of the task's service."""
+        return self.runtime.pool
+
+    @property
+    def objects(self) -> ObjectStore:
+        """The object store; raises `RuntimeError` in a worker that was started without one."""
+        if self.runtime.objects is None:
+            raise RuntimeError("This worker was started without an object store.")
+        return self.runtime.objects
+
+    def progress(
+        self,
+        *,
+        done: int | None = None,
+        total: int | None = None,
+        failed: int | None = None,
+        message: str | None = None,
+    ) -> None:
+        """Note how far the work is: call it per row, it is written at most four times a second.
+
+        Raises `Cancelled` when cancelling was asked for.
+        """
+        if done is not None:
+            self.done = done
+        if total is not None:
+            self.total = total
+        if failed is not None:
+            self.failed = failed
+        if message is not None:
+            self.message = message
+        self._reports.progressed(self)
+        if self.cancelled:
+            self.check()
+
+    def log(self, level: str, message: str, **fields: Any) -> None:
+        """Add a line to the task's log (`info`, `warning`, `error`, …)."""
+        self._reports.logged(self, LogLine(level, message, fields, self.runtime.clock.now()))
+
+    def check(self) -> None:
+        """Return while the work is wanted; raise `Cancelled` when cancelling was asked for."""
+        if self.cancelled:
+            raise Cancelled(f"Task {self.id} was cancelled.", task_id=self.id)
+
+    async def complete(self, tx: Connection) -> None:
+        """Complete the task in the handler's own transaction of the operations database.
+
+        The handler's effects and the completion are committed together or not at all. Raises `Fenced` when the
+        task was taken away meanwhile, which rolls `tx` back; `OtherDatabase` when `tx` is of another database.
+        """
+        await self._reports.complete(self, tx)
+        self.completed = True
+
+    def output_key(self, kind: str, extension: str) -> str:
+        """The object key of one of the task's own files, such as `result` or `errors`."""
+        return f"{self.tenant}/{self.id}/{kind}.{extension}"

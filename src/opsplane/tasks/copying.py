@@ -1,0 +1,57 @@
+"""Many tasks by one COPY: about 5 µs a task for the server, less than that for us."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+import msgspec
+
+from opsplane.database import Connection, sql
+from opsplane.tasks.states import Code
+from opsplane.tasks.task import EMITS, HIGHEST_PRIORITY, NewTask, TaskType
+
+Given = tuple[str, TaskType, NewTask]
+_BLOCK = 2000
+_NULL = "\\N"
+_ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+_encode = msgspec.json.Encoder().encode
+
+
+async def copy_tasks(tx: Connection, given: Sequence[Given]) -> None:
+    """Insert the tasks; they are due from a time read after the transaction had its xid."""
+    row = await (await tx.execute(sql(__package__, "begin_copy"))).fetchone()
+    now = row["now"] if row else ""
+    async with tx.cursor().copy(sql(__package__, "copy_tasks")) as copy:
+        for at in range(0, len(given), _BLOCK):
+            await copy.write("".join(_lines(given[at : at + _BLOCK], now)))
+
+
+def _lines(given: Sequence[Given], now: str) -> Iterator[str]:
+    moment = datetime.fromisoformat(now)
+    for task_id, kind, new in given:
+        params = _text(_encode(_params(kind, new)).decode())
+        later = new.scheduled_at is not None and new.scheduled_at > moment
+        scheduled = new.scheduled_at.isoformat() if new.scheduled_at else _NULL
+        retries = kind.retry.attempts if new.max_retries is None else new.max_retries
+        timeout = kind.timeout if new.timeout_seconds is None else new.timeout_seconds
+        yield (
+            f"{task_id}\t{now}\t{scheduled if later else now}\t{Code.READY}\t{HIGHEST_PRIORITY - new.priority}\t"
+            f"{EMITS.index(kind.emit)}\t{retries}\t{timeout}\t{_text(new.queue or kind.queue_name)}\t"
+            f"{_text(kind.name)}\t{_text(new.tenant)}\t{params}\t{scheduled}\t"
+            f"{_text(new.entity_type or kind.entity)}\t{_text(new.requested_by)}\t{_text(new.callback_url)}\t"
+            f"{new.parent_id or _NULL}\t{_text(new.traceparent)}\n"
+        )
+
+
+def _params(kind: TaskType, new: NewTask) -> object:
+    given = new.params
+    return given if type(given) is kind.params else kind.parse_params(given)
+
+
+def _text(value: str | None) -> str:
+    if value is None:
+        return _NULL
+    if "\\" in value or "\n" in value or "\t" in value or "\r" in value:
+        return value.translate(_ESCAPES)
+    return value

@@ -1,0 +1,4 @@
+-- Give the transaction its xid, then read the time that its tasks are due from.
+with started as materialized (select pg_current_xact_id() as xid)
+select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00' as now
+from started where xid is not null

@@ -1,0 +1,6 @@
+-- Forget a finished task with its log and events.
+with gone as (delete from task_history where id = %(id)s::uuid returning id),
+events as (delete from task_event using gone where task_id = gone.id),
+logs as (delete from task_log using gone where task_id = gone.id),
+keys as (delete from task_idempotency using gone where task_id = gone.id)
+select id from gone

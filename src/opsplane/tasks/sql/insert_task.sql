@@ -1,0 +1,17 @@
+-- Create one task; its due time is read after the transaction has its xid. No row: the unique key is taken.
+with started as materialized (select pg_current_xact_id() as xid)
+insert into task (
+    id, created_at, run_at, status, prio, emit, max_retries, timeout_seconds, queue, task_type, tenant, params,
+    scheduled_at, entity_type, requested_by, unique_key, waits_for, waits_until, file_name, file_size, sha256, input_key,
+    callback_url, parent_id, traceparent
+)
+select
+    %(id)s, clock_timestamp(), greatest(%(scheduled_at)s::timestamptz, clock_timestamp()), %(status)s, %(prio)s, %(emit)s,
+    %(max_retries)s, %(timeout_seconds)s, %(queue)s, %(task_type)s, %(tenant)s, %(params)s::jsonb,
+    %(scheduled_at)s, %(entity_type)s, %(requested_by)s, %(unique_key)s, %(waits_for)s,
+    clock_timestamp() + make_interval(secs => %(upload_timeout)s::double precision), %(file_name)s, %(file_size)s,
+    %(sha256)s, %(input_key)s, %(callback_url)s, %(parent_id)s, %(traceparent)s
+from started
+where xid is not null
+on conflict (task_type, unique_key) where unique_key is not null do nothing
+returning *

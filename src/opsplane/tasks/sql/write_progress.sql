@@ -1,0 +1,8 @@
+-- Progress told from outside the worker; refused when a claim token is given and is not the running attempt's.
+update task
+set total_records = coalesce(%(total)s::bigint, total_records),
+    processed_records = coalesce(%(processed)s::bigint, processed_records),
+    failed_records = coalesce(%(failed)s::bigint, failed_records),
+    message = coalesce(%(message)s::text, message), updated_at = clock_timestamp()
+where id = %(id)s::uuid and status = 1 and (%(token)s::bigint is null or claim_token = %(token)s::bigint)
+returning *

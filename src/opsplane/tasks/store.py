@@ -1,0 +1,167 @@
+"""Reading tasks: one, many with filters and pages, their events and logs, queues and workers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from opsplane.database import Pool, sql
+from opsplane.tasks.errors import TaskNotFound
+from opsplane.tasks.ids import is_id, lowest_id
+from opsplane.tasks.rows import task_of
+from opsplane.tasks.states import Code, Status
+from opsplane.tasks.task import Task
+
+COUNT_LIMIT = 10_000
+_CODES = {
+    Status.SCHEDULED: [Code.READY],
+    Status.PENDING: [Code.READY, Code.WAITING],
+    Status.PROCESSING: [Code.PROCESSING],
+    Status.COMPLETED: [Code.COMPLETED],
+    Status.FAILED: [Code.FAILED],
+    Status.CANCELLED: [Code.CANCELLED],
+}
+
+
+class TaskFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which tasks are wanted; None means any. `search` looks in type, file name, error message and id."""
+
+    status: Status | None = None
+    task_type: str | None = None
+    entity_type: str | None = None
+    queue: str | None = None
+    tenant: str | None = None
+    requested_by: str | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    search: str | None = None
+
+    def parameters(self) -> dict[str, Any]:
+        """The filter as parameters of list_tasks.sql and count_tasks.sql."""
+        found = msgspec.structs.asdict(self)
+        status = found.pop("status")
+        scheduled = {Status.SCHEDULED: True, Status.PENDING: False}
+        lowest = lowest_id(self.created_from) if self.created_from else None
+        return {
+            **found,
+            "statuses": _CODES[status] if status else None,
+            "scheduled": scheduled.get(status) if status else None,
+            "lowest": lowest,
+        }
+
+
+class TaskPage(msgspec.Struct, frozen=True):
+    """Some of the tasks that match; `total` counts up to a limit, `next_cursor` asks for those after."""
+
+    items: list[Task]
+    total: int
+    total_is_exact: bool
+    next_cursor: str | None
+
+
+class TaskEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened to a task."""
+
+    at: datetime
+    kind: str
+    attempt: int | None = None
+    actor: str | None = None
+    detail: dict[str, Any] | None = None
+
+
+class TaskLog(msgspec.Struct, frozen=True, kw_only=True):
+    """A line a handler logged; `number` grows."""
+
+    number: int
+    at: datetime
+    level: str
+    message: str
+    fields: dict[str, Any] | None = None
+
+
+class QueueState(msgspec.Struct, frozen=True, kw_only=True):
+    """A queue, its settings and what is in it."""
+
+    name: str
+    paused: bool
+    weight: float
+    pending: int
+    scheduled: int
+    processing: int
+    waiting: int
+    paused_by: str | None = None
+    paused_at: datetime | None = None
+    reason: str | None = None
+    concurrency: int | None = None
+    oldest: datetime | None = None
+
+
+class WorkerState(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker as it last wrote about itself; `gone_at` once its lease was found free."""
+
+    number: int
+    name: str
+    host: str
+    pid: int
+    task_types: list[str]
+    slots: int
+    running: int
+    beat: int
+    beat_at: datetime
+    started_at: datetime
+    stopping: bool
+    gone_at: datetime | None = None
+    gone_reason: str | None = None
+
+
+class TaskStore:
+    """What can be read about tasks in the operations database."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+
+    async def get(self, task_id: str) -> Task:
+        """The task; raises `TaskNotFound`."""
+        row = await self.pool.fetch_one(sql(__package__, "get_task"), [task_id]) if is_id(task_id) else None
+        if row is None:
+            raise TaskNotFound(f"There is no task {task_id}.", task_id=task_id)
+        return task_of(row)
+
+    async def search(
+        self, wanted: TaskFilter, *, limit: int = 50, offset: int = 0, cursor: str | None = None
+    ) -> TaskPage:
+        """Matching tasks, newest first: behind `offset`, or after the page that gave `cursor`."""
+        parameters = {**wanted.parameters(), "below": cursor, "limit": limit, "offset": offset}
+        rows = await self._read("list_tasks", parameters)
+        counted = await self._read("count_tasks", {**parameters, "limit": COUNT_LIMIT + 1, "offset": 0})
+        total = counted[0]["total"]
+        items = [task_of(row) for row in rows]
+        cursor = items[-1].id if len(items) == limit else None
+        return TaskPage(items, min(total, COUNT_LIMIT), total <= COUNT_LIMIT, cursor)
+
+    async def events(self, task_id: str) -> list[TaskEvent]:
+        """What happened to the task, oldest first; raises `TaskNotFound`."""
+        await self.get(task_id)
+        return msgspec.convert(await self._read("list_events", {"id": task_id}), list[TaskEvent])
+
+    async def logs(self, task_id: str, *, after: int = 0, limit: int = 500) -> list[TaskLog]:
+        """Log lines with a higher number than `after`; raises `TaskNotFound`."""
+        await self.get(task_id)
+        return msgspec.convert(
+            await self.pool.fetch(sql(__package__, "list_logs"), [task_id, after, limit]), list[TaskLog]
+        )
+
+    async def queues(self) -> list[QueueState]:
+        """Every queue with a setting or an unfinished task."""
+        return msgspec.convert(await self._read("list_queues", {}), list[QueueState])
+
+    async def workers(self) -> list[WorkerState]:
+        """Workers present, and those lost within the last hour."""
+        return msgspec.convert(await self._read("list_workers", {}), list[WorkerState])
+
+    async def _read(self, name: str, parameters: dict[str, Any]) -> Any:
+        async with self.pool.connection() as connection:
+            cursor = await connection.execute(sql(__package__, name), parameters or None, prepare=False)
+            return await cursor.fetchall()
