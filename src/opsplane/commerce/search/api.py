@@ -17,8 +17,8 @@ from opsplane.web import Page, paged
 
 Index = NamedDependency[Pool]
 Text = Annotated[str | None, QueryParameter(max_length=200, required=False)]
-MinPrice = Annotated[Decimal | None, QueryParameter(name="minPrice", ge=0, required=False)]
-MaxPrice = Annotated[Decimal | None, QueryParameter(name="maxPrice", ge=0, required=False)]
+MinPrice = Annotated[Decimal | None, QueryParameter(name="minPrice", required=False)]
+MaxPrice = Annotated[Decimal | None, QueryParameter(name="maxPrice", required=False)]
 InStock = Annotated[bool | None, QueryParameter(name="inStock")]
 PageSize = Annotated[int, QueryParameter(name="pageSize")]
 
