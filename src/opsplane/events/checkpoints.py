@@ -24,7 +24,9 @@ MOST_RETRIES = 1000
 
 
 class Position(NamedTuple):
-    """How far a group has come on a stream: all up to `position` is handled, `delivered` is the last it was given."""
+    """How far a group has come on a stream: all up to `position` is handled, `delivered` is the last it was given,
+    `pending` counts what it was given and has not finished.
+    """
 
     group: str
     stream: str
@@ -106,10 +108,11 @@ class Checkpoints:
             )  # after: what left the pending entries since then is found there
             if held is None:
                 continue
+            unfinished = int(pending[0]) + len(held)
             if pending[1] is not None:
                 held.append(pending[1].decode())
             position = min([number(delivered_id), *(number(before(one)) for one in held)])
-            found.append(Position(name, stream, text(position), delivered_id, int(pending[0])))
+            found.append(Position(name, stream, text(position), delivered_id, unfinished))
         return found
 
     async def _held(self, group: str, stream: str) -> list[str] | None:

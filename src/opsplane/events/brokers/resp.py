@@ -48,6 +48,7 @@ class _Protocol(asyncio.Protocol):
         self._reader = hiredis.Reader()
         self._waiting: deque[tuple[asyncio.Future[list[Any]], int, list[Any]]] = deque()
         self.transport: asyncio.Transport | None = None
+        self.lost = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
 
@@ -56,6 +57,7 @@ class _Protocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
+        self.lost.set()
         if self._watch is not None:
             self._watch.cancel()
         self._writable.set()
@@ -146,7 +148,8 @@ class Connection:
         """Close it; a later call connects again."""
         protocol, self._protocol = self._protocol, None
         if protocol is not None and protocol.transport is not None:
-            protocol.transport.close()
+            protocol.transport.abort()
+            await protocol.lost.wait()
 
     async def _connected(self) -> _Protocol:
         async with self._connecting:
@@ -170,7 +173,7 @@ class Connection:
                 _check(reply)
         except BaseException:
             if protocol.transport is not None:
-                protocol.transport.close()
+                protocol.transport.abort()
             raise
 
     async def _dial(self) -> _Protocol:
@@ -193,6 +196,6 @@ class Connection:
 def _check(reply: Any) -> None:
     if isinstance(reply, hiredis.ReplyError):
         text = str(reply)
-        if text.startswith(("LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN")):
+        if text.startswith(("LOADING", "BUSY ", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN")):
             raise BrokerUnavailable(f"The broker is not ready: {text}")
         raise CommandRefused(f"The broker refused a command: {text}", reply=text)
