@@ -1,0 +1,33 @@
+"""The HTTP API of tasks, `/api/v1/operations`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from litestar import Router
+from litestar.di import Provide
+from litestar.types import ControllerRouterHandler
+
+from opsplane.tasks.api import queues, tasks
+from opsplane.tasks.api.desk import TaskDesk
+from opsplane.tasks.api.live import LiveTasks
+from opsplane.tasks.api.uploads import UploadHook
+from opsplane.tasks.api.views import BASE
+
+__all__ = ["LiveTasks", "TaskDesk", "UploadHook", "handlers"]
+
+
+def handlers(desk: TaskDesk) -> Sequence[ControllerRouterHandler]:
+    """The routes below `/api/v1/operations`; `desk.live` must run as a duty for streams to move."""
+    return [
+        Router(
+            BASE,
+            route_handlers=[
+                tasks.create_task, tasks.list_tasks, tasks.get_task, tasks.delete_task, tasks.uploaded, tasks.cancel_task,
+                tasks.retry_task, tasks.download, tasks.logs, tasks.events, tasks.stream,
+                queues.list_queues, queues.pause_queue, queues.resume_queue, queues.list_workers,
+            ],
+            dependencies={"desk": Provide(lambda: desk, sync_to_thread=False)},
+            tags=["tasks"],
+        )
+    ]  # fmt: skip

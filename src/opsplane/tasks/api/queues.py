@@ -1,0 +1,49 @@
+"""`/api/v1/operations/queues` and `/workers`, for staff. (Annotations are read at run time.)"""
+
+from typing import Annotated
+
+import msgspec
+from litestar import get, post
+from litestar.params import FromQuery, PathParameter
+
+from opsplane.tasks import actions
+from opsplane.tasks.actions import STAFF
+from opsplane.tasks.api.tasks import Desk
+from opsplane.tasks.api.views import QueueView, WorkerView
+from opsplane.tasks.store import QueueState
+from opsplane.web import Caller, requires
+
+Name = Annotated[str, PathParameter(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+GUARDS = [requires(STAFF)]
+
+
+@get("/queues", operation_id="listQueues", guards=GUARDS)
+async def list_queues(desk: Desk) -> dict[str, list[QueueView]]:
+    """Every queue that has settings or unfinished tasks."""
+    return {"data": msgspec.convert(await desk.store.queues(), list[QueueView], from_attributes=True)}
+
+
+@post("/queues/{name:str}/pause", operation_id="pauseQueue", status_code=200, guards=GUARDS)
+async def pause_queue(
+    desk: Desk, identity: Caller, name: Name, reason: FromQuery[str | None] = None
+) -> QueueView | None:
+    """Stop claims from a queue; tasks that run go on."""
+    return _view(await desk.act(actions.pause, actions.QueueTarget(name, reason), identity, reason))
+
+
+@post("/queues/{name:str}/resume", operation_id="resumeQueue", status_code=200, guards=GUARDS)
+async def resume_queue(
+    desk: Desk, identity: Caller, name: Name, reason: FromQuery[str | None] = None
+) -> QueueView | None:
+    """Let tasks of a queue be claimed again."""
+    return _view(await desk.act(actions.resume, actions.QueueTarget(name, reason), identity, reason))
+
+
+@get("/workers", operation_id="listWorkers", guards=GUARDS)
+async def list_workers(desk: Desk) -> dict[str, list[WorkerView]]:
+    """The workers, and those that went within the last hour."""
+    return {"data": msgspec.convert(await desk.store.workers(), list[WorkerView], from_attributes=True)}
+
+
+def _view(queue: QueueState | None) -> QueueView | None:
+    return msgspec.convert(queue, QueueView, from_attributes=True) if queue else None

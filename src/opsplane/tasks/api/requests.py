@@ -1,0 +1,142 @@
+"""What clients send: the body of a new task and the filters of a list, checked before anything is done."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated, Any
+
+import msgspec
+
+from opsplane.errors import Denied, InvalidInput
+from opsplane.tasks.actions import STAFF
+from opsplane.tasks.states import Status
+from opsplane.tasks.store import TaskFilter
+from opsplane.tasks.task import DEFAULT_PRIORITY, NewTask
+from opsplane.web import Identity
+
+ALIASES = {"running": Status.PROCESSING}
+HIGHEST = {"admin": 9, STAFF: 7}
+_CURSOR = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+
+Short = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+Bytes = Annotated[int, msgspec.Meta(ge=0, le=5 * 2**40)]
+Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-fA-F]{64}$")]
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class CreateTask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """A task to be created; what is left out is taken from its type.
+
+    `params` is an object, or a string that holds one as JSON. With `fileName` the task waits for its upload.
+    """
+
+    task_type: Short
+    entity_type: Short | None = None
+    params: dict[str, Any] | str = {}
+    file_name: Short | None = None
+    file_size: Bytes | None = None
+    sha256: Digest | None = None
+    scheduled_at: Moment | None = None
+    priority: Annotated[int, msgspec.Meta(ge=0, le=9)] = DEFAULT_PRIORITY
+    queue: Name | None = None
+    unique_key: Short | None = None
+    max_retries: Annotated[int, msgspec.Meta(ge=0, le=100)] | None = None
+    timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=7 * 86400)] | None = None
+    requested_by: Short | None = None
+
+    def new_task(self, identity: Identity, key: str | None) -> NewTask:
+        """The task as `identity` may have it: their own, with the priority capped by their roles.
+
+        Raises `Denied` when it names another requester and the caller may not act for others.
+        """
+        if self.requested_by not in (None, identity.sub) and not identity.holds(STAFF):
+            raise Denied(
+                f"{identity.sub} may not create tasks for {self.requested_by}.",
+                requested_by=self.requested_by,
+            )
+        if self.file_name is None and (self.file_size is not None or self.sha256 is not None):
+            raise _invalid(
+                "/fileName", "required", "fileSize and sha256 describe a file: give its fileName too."
+            )
+        given = {name: getattr(self, name) for name in self.__struct_fields__}
+        given["requested_by"] = self.requested_by or identity.sub
+        given["priority"] = min(self.priority, _highest(identity))
+        given["sha256"] = self.sha256.lower() if self.sha256 else None
+        return NewTask(**given, idempotency_key=key)
+
+
+def _highest(identity: Identity) -> int:
+    return max([DEFAULT_PRIORITY, *(HIGHEST.get(role, 0) for role in identity.roles)])
+
+
+class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """The query of `GET /tasks` as it came."""
+
+    task_type: str | None = None
+    entity_type: str | None = None
+    status: str | None = None
+    queue: str | None = None
+    requested_by: str | None = None
+    start_date: str | None = None
+    end_date: str | None = None
+    search: str | None = None
+
+    def filter(self, identity: Identity) -> TaskFilter:
+        """The same for the store, narrowed to what `identity` may see.
+
+        A date is a day (`endDate` includes all of it) or a time with its zone; anything else is refused.
+        """
+        mine = identity.sub if not identity.holds(STAFF) else self.requested_by
+        if self.requested_by not in (None, mine):
+            raise Denied(f"{identity.sub} may not see the tasks of {self.requested_by}.")
+        return TaskFilter(
+            status=_status(self.status),
+            task_type=self.task_type,
+            entity_type=self.entity_type,
+            queue=self.queue,
+            requested_by=mine,
+            created_from=_moment("startDate", self.start_date, lambda day: day),
+            created_to=_moment("endDate", self.end_date, lambda day: day + timedelta(days=1)),
+            search=self.search,
+        )
+
+
+def cursor_of(text: str | None) -> str | None:
+    """The cursor as the store takes it; raises `InvalidInput` for what no list gave out."""
+    if text is not None and not _CURSOR.match(text):
+        raise _invalid("/cursor", "format", f"{text[:60]!r} is no cursor; take the nextCursor of a list.")
+    return text
+
+
+def _status(text: str | None) -> Status | None:
+    if text is None:
+        return None
+    if text in ALIASES:
+        return ALIASES[text]
+    if text not in set(Status):
+        raise _invalid(
+            "/status", "enum", f"{text[:60]!r} is no status; there are {', '.join([*Status, *ALIASES])}."
+        )
+    return Status(text)
+
+
+def _moment(name: str, text: str | None, bound: Callable[[date], date]) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        if len(text) == 10:
+            return datetime.combine(bound(date.fromisoformat(text)), time(), UTC)
+        moment = datetime.fromisoformat(text.replace(" ", "+"))  # a plus sign that a client did not encode
+        if moment.tzinfo is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise _invalid(f"/{name}", "format", f"{text[:60]!r} is neither a day (2026-01-31) nor a time with zone.")
+
+
+def _invalid(pointer: str, keyword: str, message: str) -> InvalidInput:
+    violation = {"pointer": pointer, "keyword": keyword, "message": message}
+    return InvalidInput(f"{pointer[1:]}: {message}", violations=[violation])
