@@ -1,0 +1,307 @@
+"""Events: publishing, the whole chain, the inbox, the durable path; a redis-py loop and FastStream as peers.
+
+CPU is this process's own (`process_time`), so the engines do not enter. Rounds are interleaved and the median is
+taken. Figures of one run compare; those of two runs do not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import statistics
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from benchmarks.peers.environment import run_peer
+from opsplane.clock import SYSTEM
+from opsplane.database import Doorbell, Pool, migrate
+from opsplane.embedded import Postgres, Valkey
+from opsplane.embedded.ports import free_ports
+from opsplane.events import (
+    BatchContext,
+    Broker,
+    ConsumerGroup,
+    Context,
+    Entry,
+    Event,
+    Outbox,
+    Relay,
+    Schemas,
+    Service,
+    connect,
+    consumer,
+    encode,
+    new_event,
+)
+from opsplane.resilience import Stop, run_duties
+from opsplane.telemetry import configure_logging
+
+ROUNDS, COUNT, PEER_COUNT, SLOW_PEER_COUNT = 5, 50_000, 20_000, 3_000
+TOPIC = "bench.note.written"
+SCHEMA = {
+    "type": "object",
+    "required": ["note", "price", "quantity"],
+    "additionalProperties": False,
+    "properties": {
+        "note": {"type": "string", "maxLength": 1000},
+        "price": {"type": "number", "minimum": 0},
+        "quantity": {"type": "integer", "minimum": 0},
+    },
+}
+GOALS = {
+    "publish_cpu_us": 6.0, "chain_cpu_us": 16.0, "publish_per_s": 150_000, "chain_per_s": 60_000,
+    "batch_per_s": 100_000, "inbox_per_s": 15_000, "durable_per_s": 20_000,
+}  # fmt: skip
+
+
+def run() -> dict[str, Any]:
+    """Events a second, CPU µs an event, ratios to the peers, and the distance to each goal."""
+    configure_logging("bench", level="error")
+    with tempfile.TemporaryDirectory(prefix="opsplane-bench-events-") as home:
+        found = uvloop.run(_with_engines(Path(home)))
+    print(json.dumps(found, indent=2))
+    return found
+
+
+async def _with_engines(home: Path) -> dict[str, Any]:
+    users = {user: secrets.token_urlsafe(16) for user in ("events", "service", "admin")}
+    password = secrets.token_urlsafe(16)
+    valkey = Valkey(home / "valkey", port=free_ports(1)[0], passwords=users, log=home / "valkey.log")
+    postgres = Postgres(
+        home / "postgres", port=free_ports(1)[0], password=password, log=home / "postgres.log"
+    )
+    try:
+        await asyncio.to_thread(valkey.start)
+        await asyncio.to_thread(postgres.start)
+        postgres.provision({"bench": "bench"})
+        return await _measure(home, valkey, postgres.dsn("bench", "bench", "bench"))
+    finally:
+        postgres.stop()
+        valkey.stop()
+
+
+async def _measure(home: Path, valkey: Valkey, dsn: str) -> dict[str, Any]:
+    (home / "schemas" / TOPIC).mkdir(parents=True)
+    (home / "schemas" / TOPIC / "1.json").write_text(json.dumps(SCHEMA))
+    pool = await Pool.open(dsn, max_size=4)
+    await migrate(pool, "events", "opsplane.events.migrations")
+    bench = Bench(connect(valkey.url("admin")), pool, Doorbell(dsn), Schemas.load(home / "schemas"))
+    rounds: dict[str, list[float]] = {}
+    try:
+        for _ in range(ROUNDS):
+            for name, part in bench.parts().items():
+                await bench.clear()
+                for figure, value in (await part()).items():
+                    rounds.setdefault(f"{name}_{figure}", []).append(value)
+            for peer, count in (("redis", PEER_COUNT), ("faststream", SLOW_PEER_COUNT)):
+                answer = await asyncio.to_thread(run_peer, peer, valkey.url("admin"), str(count))
+                for figure, value in answer.items():
+                    rounds.setdefault(f"{peer}_{figure}", []).append(value)
+        await bench.clear()
+        latency = await bench.latency()
+    finally:
+        await bench.close()
+    return _summary({name: statistics.median(values) for name, values in rounds.items()}, latency)
+
+
+def _summary(figures: dict[str, float], latency: dict[str, float]) -> dict[str, Any]:
+    ratios = {
+        "publish, × redis-py pipeline by CPU": figures["redis_publish_cpu_us"] / figures["publish_cpu_us"],
+        "publish, × FastStream by CPU": figures["faststream_publish_cpu_us"] / figures["publish_cpu_us"],
+        "chain, × redis-py loop by CPU": figures["redis_consume_cpu_us"] / figures["chain_cpu_us"],
+        "chain, × FastStream by CPU": figures["faststream_consume_cpu_us"] / figures["chain_cpu_us"],
+    }
+    goals = {}
+    for name, goal in GOALS.items():
+        better = goal / figures[name] if name.endswith("_us") else figures[name] / goal
+        goals[name] = {"goal": goal, "found": round(figures[name], 2), "of goal": round(better, 2)}
+    return {
+        "rounds": ROUNDS, "events": COUNT, "bytes per event": len(encode(_event(0))),
+        "figures": {name: round(value, 2) for name, value in sorted(figures.items())},
+        "ratios": {name: round(value, 1) for name, value in ratios.items()},
+        "latency at 1000/s, ms": latency, "goals": goals,
+    }  # fmt: skip
+
+
+def _event(number: int) -> Event[Any]:
+    data = {"note": "x" * 400, "price": 12.5, "quantity": number % 7}
+    return new_event(TOPIC, data, source="bench", subject=f"note-{number % 1000}")
+
+
+@dataclass
+class Meter:
+    """Wall and CPU seconds since it was made."""
+
+    count: int
+    wall: float = field(default_factory=time.perf_counter)
+    cpu: float = field(default_factory=time.process_time)
+
+    def read(self) -> dict[str, float]:
+        wall, cpu = time.perf_counter() - self.wall, time.process_time() - self.cpu
+        return {"per_s": self.count / wall, "cpu_us": cpu / self.count * 1e6}
+
+
+@dataclass
+class Bench:
+    broker: Broker
+    pool: Pool
+    doorbell: Doorbell
+    schemas: Schemas
+
+    def parts(self) -> dict[str, Callable[[], Awaitable[dict[str, float]]]]:
+        return {
+            "publish": self.publish, "chain": self.chain, "batch": self.batch,
+            "inbox": self.inbox, "durable": self.durable,
+        }  # fmt: skip
+
+    async def publish(self, count: int = COUNT) -> dict[str, float]:
+        """Validate, encode and publish in bulk; making the events is the caller's and not counted."""
+        events = [_event(number) for number in range(count)]
+        meter = Meter(count)
+        for first in range(0, count, 500):
+            chunk = events[first : first + 500]
+            for event in chunk:
+                self.schemas.require(event.type, event.data)
+            await self.broker.publish_many([Entry(TOPIC, encode(event)) for event in chunk])
+        return meter.read()
+
+    async def chain(self) -> dict[str, float]:
+        """The whole chain with an async handler of one event that does nothing."""
+        await self.publish()
+        done = 0
+
+        @consumer(TOPIC, group="single")
+        async def handle(event: Event[Any], ctx: Context) -> None:
+            nonlocal done
+            done += 1
+
+        meter = Meter(COUNT)
+        async with self.consuming(
+            ConsumerGroup([handle], self.service, self.broker, self.schemas, prefetch=1000)
+        ):
+            await _until(lambda: done >= COUNT)
+            return meter.read()
+
+    async def batch(self) -> dict[str, float]:
+        """The whole chain with a handler of up to 500 events."""
+        await self.publish()
+        done = 0
+
+        @consumer(TOPIC, group="batch", batch=500)
+        async def handle(events: list[Event[Any]], ctx: BatchContext) -> None:
+            nonlocal done
+            done += len(events)
+
+        meter = Meter(COUNT)
+        async with self.consuming(
+            ConsumerGroup([handle], self.service, self.broker, self.schemas, prefetch=1000)
+        ):
+            await _until(lambda: done >= COUNT)
+            return meter.read()
+
+    async def inbox(self) -> dict[str, float]:
+        """A handler of batches whose effect happens once: inbox rows and effect in one transaction."""
+        await self.publish()
+        return await self.consume_once(Meter(COUNT))
+
+    async def durable(self) -> dict[str, float]:
+        """Committed to the outbox before; from there through relay and stream to a handler."""
+        outbox = Outbox(self.schemas, "bench", self.doorbell)
+        for first in range(0, COUNT, 500):
+            async with self.pool.transaction() as tx:
+                await outbox.publish(tx, *[_event(number) for number in range(first, first + 500)])
+        done = 0
+
+        @consumer(TOPIC, group="durable", batch=500)
+        async def handle(events: list[Event[Any]], ctx: BatchContext) -> None:
+            nonlocal done
+            done += len(events)
+
+        relay = Relay("bench", self.pool, self.broker, self.doorbell)
+        meter = Meter(COUNT)
+        group = ConsumerGroup([handle], self.service, self.broker, self.schemas, prefetch=1000)
+        async with self.consuming(group, relay):
+            await _until(lambda: done >= COUNT)
+            return meter.read()
+
+    async def consume_once(self, meter: Meter) -> dict[str, float]:
+        done = 0
+
+        @consumer(TOPIC, group="inbox", batch=500)
+        async def handle(events: list[Event[Any]], ctx: BatchContext) -> None:
+            nonlocal done
+            async with ctx.once() as (tx, fresh):
+                await tx.execute(
+                    "insert into effect select unnest(%s::text[])", [[event.subject for event in fresh]]
+                )
+            done += len(events)
+
+        async with self.consuming(
+            ConsumerGroup([handle], self.service, self.broker, self.schemas, prefetch=1000)
+        ):
+            await _until(lambda: done >= COUNT)
+            return meter.read()
+
+    async def latency(self, rate: int = 1000, seconds: int = 5) -> dict[str, float]:
+        """From publish to handler, milliseconds, at a steady rate."""
+        waits: list[float] = []
+        sent: dict[str, float] = {}
+
+        @consumer(TOPIC, group="latency")
+        async def handle(event: Event[Any], ctx: Context) -> None:
+            waits.append(time.perf_counter() - sent.pop(event.id))
+
+        async with self.consuming(ConsumerGroup([handle], self.service, self.broker, self.schemas)):
+            await asyncio.sleep(0.5)
+            start = time.perf_counter()
+            for number in range(rate * seconds):
+                await asyncio.sleep(max(0.0, start + number / rate - time.perf_counter()))
+                event = _event(number)
+                sent[event.id] = time.perf_counter()
+                await self.broker.publish_many([Entry(TOPIC, encode(event))])
+            await _until(lambda: len(waits) >= rate * seconds)
+        waits.sort()
+        return {f"p{percent}": round(waits[len(waits) * percent // 100] * 1e3, 2) for percent in (50, 99)}
+
+    @property
+    def service(self) -> Service:
+        return Service("bench", self.pool, Outbox(self.schemas, "bench"), SYSTEM)
+
+    @asynccontextmanager
+    async def consuming(self, *duties: Any) -> AsyncIterator[None]:
+        stop = Stop()
+        task = asyncio.create_task(run_duties(duties, stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await task
+
+    async def clear(self) -> None:
+        await self.broker.call("FLUSHALL")
+        await self.pool.execute("drop table if exists effect")
+        await self.pool.execute("create table effect (subject text)")
+        await self.pool.execute("truncate outbox, outbox_subject, inbox")
+
+    async def close(self) -> None:
+        await self.doorbell.close()
+        await self.broker.close()
+        await self.pool.close()
+
+
+async def _until(check: Callable[[], bool]) -> None:
+    async with asyncio.timeout(240):
+        while not check():
+            await asyncio.sleep(0.005)
+
+
+if __name__ == "__main__":
+    run()
