@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
-from litestar.testing import AsyncTestClient
 
 from opsplane.clock import ManualClock
 from opsplane.database import Pool
@@ -22,7 +22,7 @@ from opsplane.web import TokenIssuer, Verifier, create_app
 class Served:
     """A running service as tests use it."""
 
-    def __init__(self, runtime: Runtime, client: AsyncTestClient[Any], clock: ManualClock) -> None:
+    def __init__(self, runtime: Runtime, client: httpx.AsyncClient, clock: ManualClock) -> None:
         self.runtime, self.client, self.clock = runtime, client, clock
         self.pool = runtime.pool
 
@@ -43,6 +43,11 @@ class Served:
         return [event.type for event in await self.events()]
 
 
+def client_of(app: Any) -> httpx.AsyncClient:
+    """A client in the same event loop: the application shares its pool with the test."""
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+
+
 @pytest.fixture
 async def serve(database: str, tmp_path: Path) -> AsyncIterator[Callable[[Service], Any]]:
     ensure_keys(tmp_path)
@@ -58,7 +63,7 @@ async def serve(database: str, tmp_path: Path) -> AsyncIterator[Callable[[Servic
             outbox = Outbox(event_schemas([service]), service.name)
             runtime = Runtime(pool, outbox, verifier, issuer, clock)
             app = create_app(service.name, service.api(runtime), verifier=verifier, health=Health())
-            client = await stack.enter_async_context(AsyncTestClient(app))
+            client = await stack.enter_async_context(client_of(app))
             return Served(runtime, client, clock)
 
         yield start
