@@ -171,21 +171,22 @@ class Composition:
 
     async def _events(self) -> Part:
         from opsplane.database import migrate
-        from opsplane.events import RetryMover
-        from opsplane.events.deadletters import DeadLetterKeeper, Replayer
-        from opsplane.events.pauses import PauseProjection
+        from opsplane.events.api import handlers
+        from opsplane.events.backbone import Backbone
+        from opsplane.events.duties import events_duties
 
         pool, broker = await self.pool("operations"), self.broker("events")
         await migrate(pool, "audit", "opsplane.database.audit_migrations")
         await migrate(pool, "events", "opsplane.events.operations_migrations")
-        groups = sorted({group for service in self.services.values() for group in service.groups()})
-        duties: list[Duty] = [
-            RetryMover(broker, groups, SYSTEM),
-            DeadLetterKeeper(pool, broker, self.schemas.types()),
-            Replayer(pool, broker),
-            PauseProjection(pool, broker),
-        ]
-        return Part("events", _asking(pool), [], duties)
+        groups = {
+            group: sorted({topic for consumer in consumers for topic in consumer.topics})
+            for service in self.services.values()
+            for group, consumers in service.groups().items()
+        }
+        databases = {name: await self.pool(service.database) for name, service in self.services.items()}
+        backbone = Backbone(pool, broker, databases=databases)
+        duties = events_duties(pool, broker, sorted(groups), self.schemas.types())
+        return Part("events", _asking(pool), list(handlers(backbone, self.schemas, groups)), duties)
 
     async def _service(self, service: Service) -> Part:
         from opsplane.database import Doorbell

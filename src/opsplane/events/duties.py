@@ -1,0 +1,28 @@
+"""The duties of the `events` role."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from opsplane.clock import SYSTEM, Clock
+from opsplane.database import Pool
+from opsplane.events.broker import Broker
+from opsplane.events.checkpoints import Checkpoints
+from opsplane.events.deadletters import DeadLetterKeeper, Replayer
+from opsplane.events.pauses import PauseProjection
+from opsplane.events.retries import RetryMover
+from opsplane.resilience import Duty
+
+
+def events_duties(
+    pool: Pool, broker: Broker, groups: Sequence[str], topics: Sequence[str] = (), clock: Clock = SYSTEM
+) -> list[Duty]:
+    """Everything the role does beside serving HTTP; `pool` is the operations database, `broker` the events user's."""
+    keeper = DeadLetterKeeper(pool, broker, topics)
+    return [
+        RetryMover(broker, groups, clock),
+        keeper,
+        Replayer(pool, broker),
+        Checkpoints(pool, broker, keeper.ingest.step, topics),
+        PauseProjection(pool, broker),
+    ]
