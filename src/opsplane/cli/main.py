@@ -25,6 +25,10 @@ NOUNS = {
     "run": "Run roles in this process.",
     "token": "Issue bearer tokens.",
     "route": "Explain, test and lint the gateway's routes.",
+    "event": "Publish events.",
+    "topic": "List, show and rebuild topics.",
+    "consumer": "List, pause and resume consumer groups.",
+    "dlq": "List, show, retry and discard dead letters.",
 }
 FAILED, USAGE, FINDINGS, UNREACHABLE, DENIED, INTERRUPTED = 1, 2, 3, 4, 5, 130
 EXIT_CODES = {401: DENIED, 403: DENIED, 503: UNREACHABLE}

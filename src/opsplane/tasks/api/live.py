@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from opsplane.database import Doorbell, Pool, sql
+from opsplane.database import Bell, Doorbell, Pool, sql
 from opsplane.resilience import Stop
 from opsplane.tasks.channels import PROGRESS
 from opsplane.tasks.rows import task_of
@@ -98,6 +98,11 @@ class LiveTasks:
             if not found.watches and self._watched.get(task_id) is found:
                 del self._watched[task_id]
 
+    @property
+    def watched(self) -> Collection[str]:
+        """The ids of the tasks somebody watches."""
+        return self._watched.keys()
+
     def skip(self, task_id: str, number: int) -> None:
         """The only watcher of the task has its lines up to `number` already; with others there they are read anyway."""
         found = self._watched[task_id]
@@ -106,10 +111,10 @@ class LiveTasks:
 
     async def run(self, stop: Stop) -> None:
         """Feed the watchers until `stop`, which ends their streams."""
-        stopping = asyncio.create_task(self._close_after(stop), name="live tasks stop")
         loop = asyncio.get_running_loop()
-        try:
-            async with self._doorbell.listen(PROGRESS) as bell:
+        async with self._doorbell.listen(PROGRESS) as bell:
+            stopping = asyncio.create_task(self._close_after(stop, bell), name="live tasks stop")
+            try:
                 due = loop.time()
                 while not stop.is_set():
                     rung = await bell.wait(max(0.0, due - loop.time()))
@@ -119,12 +124,13 @@ class LiveTasks:
                     elif rung:
                         changed = {task_id for text in rung for task_id in text.split()}
                         await self._tell([task_id for task_id in changed if task_id in self._watched])
-        finally:
-            stopping.cancel()
+            finally:
+                stopping.cancel()
 
-    async def _close_after(self, stop: Stop) -> None:
+    async def _close_after(self, stop: Stop, bell: Bell) -> None:
         await stop.wait()
         self._close()
+        bell.rang("")
 
     def _close(self) -> None:
         self._stopped = True

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import cyclopts
+from cyclopts import Parameter
+
+from opsplane.cli.output import emit, note
+from opsplane.cli.session import Common, session
+
+if TYPE_CHECKING:
+    from opsplane.action import Action
+
+app = cyclopts.App(name="consumer", help="List consumer groups, pause and resume them.")
+
+DEFAULTS = Common()
+COLUMNS = ("group", "alive", "lag", "pending", "retries", "paused", "topics")
+GroupOption = Annotated[str, Parameter(help="The consumer group.")]
+ReasonOption = Annotated[str | None, Parameter(help="Why; goes to the audit log.")]
+
+
+@app.command(name="ls")
+async def list_groups(*, common: Common = DEFAULTS) -> None:
+    """Every consumer group: living consumers, lag, pending entries, waiting retries, whether it is paused."""
+    from opsplane.events.inspect import list_groups as look
+    from opsplane.service import collect_services
+
+    declared = {
+        group: sorted({topic for one in consumers for topic in one.topics})
+        for service in collect_services().values()
+        for group, consumers in service.groups().items()
+    }
+    async with session(common) as opened:
+        found = await look(await opened.broker("admin"), await opened.pool("operations"), declared)
+    emit(found, common.output, columns=COLUMNS)
+
+
+@app.command
+async def pause(group: GroupOption, *, reason: ReasonOption = None, common: Common = DEFAULTS) -> None:
+    """Stop a group from reading; what it has read already is finished."""
+    from opsplane.events.actions import PAUSE
+
+    await _switch(PAUSE, group, reason, common)
+    note(f"✓ {group} is paused. It goes on with: opsplane consumer resume {group}")
+
+
+@app.command
+async def resume(group: GroupOption, *, reason: ReasonOption = None, common: Common = DEFAULTS) -> None:
+    """Let a paused group read."""
+    from opsplane.events.actions import RESUME
+
+    await _switch(RESUME, group, reason, common)
+    note(f"✓ {group} reads.")
+
+
+async def _switch(action: Action[Any, Any, Any], group: str, reason: str | None, common: Common) -> None:
+    from opsplane.cli.acting import act, backbone
+    from opsplane.events.actions import GroupName
+
+    async with session(common) as opened:
+        await act(opened, action, await backbone(opened), GroupName(group=group, because=reason), reason)

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from opsplane.embedded.keys import ensure_keys
+from opsplane.events.api import handlers
+from opsplane.telemetry import Health
+from opsplane.web import TokenIssuer, Verifier, create_app
+
+TOPIC, GROUP = "catalog.product.created", "search-service"
+DLQ = "/api/v1/admin/dlq"
+
+
+@pytest.fixture
+async def client(world, tmp_path):
+    (tmp_path / "keys").mkdir()
+    ensure_keys(tmp_path / "keys")
+    private, jwks = tmp_path / "keys" / "issuer.pem", tmp_path / "keys" / "jwks.json"
+    routes = handlers(world.backbone, world.schemas, {GROUP: [TOPIC], "idle-service": [TOPIC]})
+    app = create_app("events", routes, verifier=Verifier(jwks, "opsplane", "opsplane"), health=Health())
+    issuer = TokenIssuer(private, jwks, "opsplane", "opsplane")
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://events") as found:
+        found.headers["Authorization"] = f"Bearer {issuer.issue('sam', ['operations_staff'])}"
+        found.customer = {"Authorization": f"Bearer {issuer.issue('eve', ['customer'])}"}
+        yield found
+
+
+async def test_publish_answers_every_violation(client, world):
+    refused = await client.post(f"/api/v1/events/{TOPIC}", json={"price": "x"})
+    assert refused.status_code == 400
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert {one["pointer"] for one in refused.json()["violations"]} == {"/sku", "/price"}
+    assert (await client.post("/api/v1/events/no.such.topic", json={})).status_code == 400
+    assert await world.store.xlen(TOPIC) == 0
+    accepted = await client.post(f"/api/v1/events/{TOPIC}?subject=a", json={"sku": "a", "price": 1})
+    assert accepted.status_code == 202
+    [(entry, _)] = await world.store.xrange(TOPIC)
+    assert accepted.json()["data"]["entry"] == entry.decode()
+
+
+async def test_only_staff_may_ask(client, world):
+    for path in (f"{DLQ}/stats", f"{DLQ}/failed-events", f"{DLQ}/groups", "/api/v1/events/topics"):
+        assert (await client.get(path, headers=client.customer)).status_code == 403
+        assert (await client.get(path, headers={"Authorization": "Basic x"})).status_code == 401
+        assert (await client.get(path)).status_code == 200
+    assert (await client.post(f"/api/v1/events/{TOPIC}", json={}, headers=client.customer)).status_code == 403
+
+
+async def test_a_dead_letter_from_list_to_replay(client, world):
+    async with world.running(*world.duties(), world.group()):
+        await world.force({"price": "x"}, 2)
+        await world.eventually(lambda: world.has(2))
+        stats = (await client.get(f"{DLQ}/stats")).json()["data"][TOPIC]
+        assert (stats["count"], stats["threshold"], stats["exceeded"]) == (2, 10, False)
+        page = (await client.get(f"{DLQ}/failed-events", params={"topic": TOPIC, "pageSize": 1})).json()
+        assert (page["total"], page["pages"]) == (2, 2)
+        [one] = page["data"]
+        assert (one["topic"], one["retryCount"], one["reason"]) == (TOPIC, 0, "validation")
+        shown = (await client.get(f"{DLQ}/{one['id']}")).json()["data"]
+        assert len(shown["violations"]) == 2
+        [cause] = (await client.get(f"{DLQ}/groups")).json()["data"]
+        assert cause["count"] == 2
+
+        assert (await client.delete(f"{DLQ}/{one['id']}")).status_code == 400
+        gone = await client.delete(f"{DLQ}/{one['id']}", params={"reason": "test data"})
+        assert gone.json()["data"] == {"discarded": 1}
+        body = {"selection": {"topic": "catalog.*"}, "dryRun": True}
+        assert (await client.post(f"{DLQ}/replays", json=body)).json()["data"]["count"] == 1
+        [left] = await world.letters("waiting")
+        world.accept_everything()
+        started = await client.post(f"{DLQ}/retry", params={"event_id": left["event_id"]})
+        assert started.status_code == 202
+        number = started.json()["data"]["id"]
+        await world.eventually(lambda: world.finished(number))
+        found = (await client.get(f"{DLQ}/replays/{number}")).json()["data"]
+        assert (found["state"], found["resolved"], found["requestedBy"]) == ("finished", 1, "sam")
+        await world.eventually(lambda: world.has(0))
+    assert (await client.get(f"{DLQ}/stats")).json()["data"][TOPIC]["count"] == 0
+    audited = await world.pool.fetch("select actor, action from audit order by id")
+    assert [(row["actor"], row["action"]) for row in audited] == [
+        ("sam", "dlq.discard"),
+        ("sam", "dlq.retry"),
+    ]
+
+
+async def test_what_is_not_there(client, world):
+    assert (await client.get(f"{DLQ}/12")).status_code == 404
+    assert (await client.post(f"{DLQ}/retry", params={"event_id": "nope"})).status_code == 404
+    assert (await client.get(f"{DLQ}/replays/1")).status_code == 404
+    assert (await client.post(f"{DLQ}/replays", json={"selection": {}})).status_code == 400
+    assert (await client.post(f"{DLQ}/replays", json={"selection": {"topics": "x"}})).status_code == 400
+
+
+async def test_topics_and_consumers_as_they_are(client, world):
+    await world.force({"sku": "a", "price": 1}, 3)
+    [topic] = (await client.get("/api/v1/events/topics")).json()["data"]
+    assert (topic["topic"], topic["length"], topic["groups"]) == (TOPIC, 3, [])
+    async with world.running(world.group()):
+        await world.eventually(world.effects)
+
+        async def alive():
+            rows = (await client.get("/api/v1/events/consumers")).json()["data"]
+            found = {row["group"]: row for row in rows}
+            assert found["idle-service"]["alive"] == 0
+            return found[GROUP]["alive"] == 1 and found[GROUP]["lag"] == 0 and found[GROUP]["pending"] == 0
+
+        await world.eventually(alive)
+    answer = await client.post(f"/api/v1/events/consumers/{GROUP}/pause", params={"reason": "reindex"})
+    assert answer.json()["data"] == {"paused": [GROUP]}
+    rows = (await client.get("/api/v1/events/consumers")).json()["data"]
+    assert [row["group"] for row in rows if row["paused"]] == [GROUP]
+    answer = await client.post(f"/api/v1/events/consumers/{GROUP}/resume")
+    assert answer.json()["data"] == {"paused": []}

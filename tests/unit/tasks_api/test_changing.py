@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from tests.unit.tasks_api.conftest import BASE, Api
+
+
+async def test_a_waiting_task_is_cancelled_at_once_a_running_one_is_asked(api: Api) -> None:
+    clara = api.by("clara", "number_staff")
+    waiting, running = await api.create(clara), await api.create(clara)
+    await api.start(running["id"])
+    done = (await clara.post(f"{BASE}/tasks/{waiting['id']}/cancel", params={"reason": "typo"})).json()
+    asked = (await clara.post(f"{BASE}/tasks/{running['id']}/cancel")).json()
+    assert done["status"] == "cancelled"
+    assert asked["status"] == "processing"
+    assert asked["cancelRequestedAt"] is not None
+    row = await api.pool.fetch_one(
+        "select actor, parameters, reason, outcome from audit where reason is not null"
+    )
+    assert row == {
+        "actor": "clara",
+        "parameters": {"task_id": waiting["id"]},
+        "reason": "typo",
+        "outcome": "done",
+    }
+
+
+async def test_illegal_transitions_change_nothing(api: Api) -> None:
+    staff = api.staff
+    task = await api.create(staff)
+    before = await api.store.get(task["id"])
+    for verb in ("retry",):
+        refused = await staff.post(f"{BASE}/tasks/{task['id']}/{verb}")
+        assert refused.status_code == 409
+        assert "pending" in refused.json()["detail"]
+    assert (await staff.delete(f"{BASE}/tasks/{task['id']}")).status_code == 409
+    assert await api.store.get(task["id"]) == before
+    await api.start(task["id"])
+    await api.finish(task["id"], 3)
+    for verb in ("retry", "cancel"):
+        assert (await staff.post(f"{BASE}/tasks/{task['id']}/{verb}")).status_code == 409
+    assert (await api.store.get(task["id"])).status == "completed"
+
+
+async def test_a_failed_task_is_retried(api: Api) -> None:
+    staff = api.staff
+    task = await api.create(staff)
+    await api.start(task["id"])
+    await api.finish(task["id"], 4)
+    again = (await staff.post(f"{BASE}/tasks/{task['id']}/retry")).json()
+    assert (again["status"], again["retryCount"]) == ("pending", 1)
+    assert ("sam", "task.retry") in await api.audited()
+
+
+async def test_queues_are_paused_and_resumed_by_staff(api: Api) -> None:
+    staff, clerk = api.staff, api.by("clara", "number_staff")
+    await api.create(clerk)
+    assert (await clerk.post(f"{BASE}/queues/number/pause")).status_code == 403
+    paused = (await staff.post(f"{BASE}/queues/number/pause", params={"reason": "incident 7"})).json()
+    assert (paused["paused"], paused["pausedBy"], paused["reason"], paused["pending"]) == (
+        True,
+        "sam",
+        "incident 7",
+        1,
+    )
+    listed = (await staff.get(f"{BASE}/queues")).json()["data"]
+    assert [(queue["name"], queue["paused"]) for queue in listed] == [("number", True)]
+    assert (await staff.post(f"{BASE}/queues/number/resume")).json()["paused"] is False
+    assert (await staff.post(f"{BASE}/queues/a;b/pause")).status_code == 400
+    actions = [action for actor, action in await api.audited() if actor == "sam"]
+    assert actions == ["queue.pause", "queue.resume"]
+    assert (await staff.get(f"{BASE}/workers")).json() == {"data": []}
