@@ -7,13 +7,20 @@ from opsplane.tasks.context import TaskContext, TaskRuntime
 from opsplane.tasks.control import TaskControl
 from opsplane.tasks.errors import Cancelled, Fenced, Reject, Snooze, TaskNotFound, UnknownTaskType
 from opsplane.tasks.producer import Producer
+from opsplane.tasks.pruner import Pruner
+from opsplane.tasks.rescuer import Rescuer
 from opsplane.tasks.states import TRANSITIONS, IllegalTransition, Status
 from opsplane.tasks.store import QueueState, TaskEvent, TaskFilter, TaskLog, TaskPage, TaskStore, WorkerState
+from opsplane.tasks.sweeper import Sweeper
 from opsplane.tasks.task import NewTask, ResultFile, Task, TaskType, task
+from opsplane.tasks.uploads import UploadHook, accept_upload
+from opsplane.tasks.worker import Worker
+from opsplane.tasks.workshop import OpenWorkshop, Workshop
 
 __all__ = [
-    "TRANSITIONS", "Cancelled", "Fenced", "IllegalTransition", "NewTask", "Producer", "QueueState", "Reject",
-    "ResultFile", "Snooze", "Status", "Task", "TaskContext", "TaskControl", "TaskEvent", "TaskFilter", "TaskLog",
-    "TaskNotFound", "TaskPage", "TaskRuntime", "TaskStore", "TaskType", "UnknownTaskType", "WorkerState", "task",
+    "TRANSITIONS", "Cancelled", "Fenced", "IllegalTransition", "NewTask", "OpenWorkshop", "Producer", "Pruner",
+    "QueueState", "Reject", "Rescuer", "ResultFile", "Snooze", "Status", "Sweeper", "Task", "TaskContext",
+    "TaskControl", "TaskEvent", "TaskFilter", "TaskLog", "TaskNotFound", "TaskPage", "TaskRuntime", "TaskStore",
+    "TaskType", "UnknownTaskType", "UploadHook", "Worker", "WorkerState", "Workshop", "accept_upload", "task",
     "task_schemas",
 ]  # fmt: skip

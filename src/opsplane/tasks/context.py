@@ -47,7 +47,10 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     emit: int
     tenant: str
     timeout: float
+    worker: int
     created_at: datetime
+    claimed_at: datetime
+    run_at: datetime
     entity_type: str | None = None
     requested_by: str | None = None
     file_name: str | None = None
@@ -73,6 +76,10 @@ class Reports(Protocol):
 
     def logged(self, context: TaskContext, line: LogLine) -> None:
         """The handler logged a line."""
+        ...
+
+    def ended(self, context: TaskContext) -> None:
+        """The attempt ended; its last counts go with its outcome."""
         ...
 
     async def complete(self, context: TaskContext, tx: Connection) -> None:
@@ -101,6 +108,8 @@ class TaskContext:
         self.failed = 0
         self.message: str | None = None
         self.error_file: Any = None
+        self.delay = 0  # microseconds from claim to start
+        self.announced = False  # the start is written and published
         self.cancelled = False
         self.completed = False
         self._reports = reports
@@ -140,6 +149,15 @@ class TaskContext:
         self._reports.progressed(self)
         if self.cancelled:
             self.check()
+
+    def take_progress(self, done: int, total: int | None, failed: int, message: str | None) -> None:
+        """Take over counts told elsewhere, by the process the handler runs in."""
+        self.done, self.total, self.failed, self.message = done, total, failed, message
+        self._reports.progressed(self)
+
+    def take_line(self, line: LogLine) -> None:
+        """Take over a log line told elsewhere."""
+        self._reports.logged(self, line)
 
     def log(self, level: str, message: str, **fields: Any) -> None:
         """Add a line to the task's log (`info`, `warning`, `error`, …)."""

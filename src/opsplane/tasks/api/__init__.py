@@ -11,8 +11,8 @@ from litestar.types import ControllerRouterHandler
 from opsplane.tasks.api import queues, tasks
 from opsplane.tasks.api.desk import TaskDesk
 from opsplane.tasks.api.live import LiveTasks
-from opsplane.tasks.api.uploads import UploadHook
 from opsplane.tasks.api.views import BASE
+from opsplane.tasks.uploads import UploadHook
 
 __all__ = ["LiveTasks", "TaskDesk", "UploadHook", "handlers"]
 

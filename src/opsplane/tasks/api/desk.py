@@ -14,13 +14,13 @@ from opsplane.files import ObjectStore, clean_file_name
 from opsplane.tasks.actions import OWNER, STAFF, Hand, TaskTarget
 from opsplane.tasks.api.live import LiveTasks
 from opsplane.tasks.api.requests import CreateTask
-from opsplane.tasks.api.uploads import accept_upload
 from opsplane.tasks.api.views import CreatedTask, Download, TaskView, created_view, task_view
 from opsplane.tasks.control import TaskControl
 from opsplane.tasks.errors import TaskNotFound
 from opsplane.tasks.producer import Producer
 from opsplane.tasks.store import TaskStore
 from opsplane.tasks.task import Task, TaskType
+from opsplane.tasks.uploads import accept_upload
 from opsplane.web import Identity
 
 P = TypeVar("P")

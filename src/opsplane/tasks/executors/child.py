@@ -1,0 +1,103 @@
+"""The process of one handler: reads its job, runs it, answers; leaves at once when its worker is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import sys
+import threading
+import time
+from typing import Any, BinaryIO
+
+from psycopg.conninfo import conninfo_to_dict
+
+from opsplane.database import Connection
+from opsplane.events import Outbox
+from opsplane.tasks.announce import task_schemas
+from opsplane.tasks.context import LogLine, TaskContext
+from opsplane.tasks.executors.wire import Answer, Job, Progress
+from opsplane.tasks.outcome import outcome_of_error
+from opsplane.tasks.reporting import complete_within, place_of
+from opsplane.telemetry import configure_logging
+
+GAP = 0.1
+
+
+class Pipe:
+    """Where the handler's context reports to: the worker's end of a pipe."""
+
+    def __init__(self, stream: BinaryIO, job: Job) -> None:
+        self._stream = stream
+        self._place = place_of(conninfo_to_dict(job.operations_dsn))
+        self._outbox = Outbox(task_schemas(), job.source) if job.source is not None else None
+        self._lock = threading.Lock()
+        self._told = 0.0
+
+    def send(self, message: object) -> None:
+        """Tell the worker."""
+        data = pickle.dumps(message)
+        with self._lock:
+            self._stream.write(len(data).to_bytes(4, "big") + data)
+            self._stream.flush()
+
+    def progressed(self, context: TaskContext) -> None:
+        """Tell the counts, at most ten times a second; the last go with the answer."""
+        now = time.monotonic()
+        if now - self._told >= GAP:
+            self._told = now
+            self.ended(context)
+
+    def logged(self, _context: TaskContext, line: LogLine) -> None:
+        """Tell the line."""
+        self.send(line)
+
+    def ended(self, context: TaskContext) -> None:
+        """Tell the last counts."""
+        self.send(Progress(context.done, context.total, context.failed, context.message))
+
+    async def complete(self, context: TaskContext, tx: Connection) -> None:
+        """Complete the task in the handler's transaction."""
+        context.announced = True  # the worker did that before it made this process
+        await complete_within(context, tx, self._outbox, self._place)
+
+
+def main() -> None:
+    """Run the job given on standard input; what handlers print goes to standard error."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    configure_logging("task", sys.stderr)
+    stdin = sys.stdin.buffer
+    size = int.from_bytes(stdin.read(4), "big")
+    job: Job = pickle.loads(stdin.read(size))  # noqa: S301  our own worker's
+    asyncio.run(_run(job, Pipe(answers, job), stdin))
+
+
+async def _run(job: Job, pipe: Pipe, stdin: BinaryIO) -> None:
+    kind = next(kind for kind in job.workshop.types() if kind.name == job.task_type)
+    claim = job.claim
+    context: TaskContext | None = None
+    try:
+        async with job.workshop.runtime(kind.service) as runtime:
+            context = TaskContext(claim, kind.parse_params(claim.params), runtime, pipe)
+            threading.Thread(target=_obey, args=[stdin, context], daemon=True).start()
+            result = await kind.handler(context, context.params)
+        answer = Answer(result, None, context.error_file, context.completed)
+    except Exception as error:  # noqa: BLE001  the worker is told how the attempt ended
+        facts: dict[str, Any] = outcome_of_error(kind, claim.retry_count, claim.max_retries, error)
+        file = context.error_file if context is not None else None
+        answer = Answer(None, facts, file, context is not None and context.completed)
+    if context is not None:
+        pipe.ended(context)
+    pipe.send(answer)
+
+
+def _obey(stdin: BinaryIO, context: TaskContext) -> None:
+    while line := stdin.readline():
+        if line.strip() == b"cancel":
+            context.cancelled = True
+    os._exit(1)  # the worker is gone, or wants no answer any more
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,284 @@
+"""How an attempt ended, and writing it down: fenced by the claim, with what happened and what is published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+from opsplane.database import Connection, sql
+from opsplane.events import Event, Outbox
+from opsplane.tasks.announce import publish, task_event, wanted
+from opsplane.tasks.context import Claim, TaskContext
+from opsplane.tasks.errors import Cancelled, Reject, Snooze
+from opsplane.tasks.events import Happened, append_events
+from opsplane.tasks.states import Code
+from opsplane.tasks.task import ResultFile, TaskType
+
+
+class Ending(Enum):
+    """What becomes of a task when an attempt ends."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TRY_AGAIN = "attempt_failed"  # with a retry left, counted
+    SNOOZED = "snoozed"
+    RESCUED = "rescued"  # its worker died
+    HANDED_BACK = "handed_back"  # its worker stops, or its queue was paused
+
+
+MESSAGE_LIMIT = 2000
+FINAL = {Ending.COMPLETED: Code.COMPLETED, Ending.FAILED: Code.FAILED, Ending.CANCELLED: Code.CANCELLED}
+
+
+class Attempted(msgspec.Struct, frozen=True, kw_only=True):
+    """What must be known of an attempt to end it."""
+
+    id: str
+    token: int
+    task_type: str
+    attempt: int
+    emit: int
+    queue: str
+    worker: int | None
+    claimed_at: datetime
+    entity_type: str | None = None
+    requested_by: str | None = None
+    traceparent: str | None = None
+
+
+class Outcome(msgspec.Struct, kw_only=True):
+    """The end of one attempt. `delay` are the microseconds from claim to start, None when it never started."""
+
+    attempted: Attempted
+    ending: Ending
+    delay: int | None = 0
+    announced: bool = False  # its start was written and published before
+    total: int | None = None
+    done: int | None = None
+    failed: int | None = None
+    message: str | None = None
+    error_kind: str | None = None
+    error_message: str | None = None
+    result: Any = None
+    result_file: ResultFile | None = None
+    error_file: ResultFile | None = None
+    pause: float = 0.0  # seconds until it is due again
+
+    @property
+    def plain(self) -> bool:
+        """A completion that has nothing to tell."""
+        return (
+            self.ending is Ending.COMPLETED
+            and self.attempted.emit == 0
+            and self.done is None
+            and self.result is None
+            and self.result_file is None
+            and self.error_file is None
+            and self.message is None
+        )
+
+
+def attempted(claim: Claim) -> Attempted:
+    """What of a claim is needed to end its attempt."""
+    return Attempted(
+        id=claim.id,
+        token=claim.token,
+        task_type=claim.task_type,
+        attempt=claim.attempt,
+        emit=claim.emit,
+        queue=claim.queue,
+        worker=claim.worker,
+        claimed_at=claim.claimed_at,
+        entity_type=claim.entity_type,
+        requested_by=claim.requested_by,
+        traceparent=claim.traceparent,
+    )
+
+
+def outcome_of(context: TaskContext, ending: Ending, **facts: Any) -> Outcome:
+    """The outcome of the context's attempt, with the counts it told last."""
+    told = context.done or context.failed or context.total is not None
+    return Outcome(
+        attempted=attempted(context.claim),
+        ending=ending,
+        delay=context.delay,
+        announced=context.announced,
+        total=context.total,
+        done=context.done if told else None,
+        failed=context.failed if told else None,
+        message=context.message,
+        error_file=context.error_file,
+        **facts,
+    )
+
+
+def outcome_of_error(
+    kind: TaskType, retry_count: int, max_retries: int, error: BaseException
+) -> dict[str, Any]:
+    """Ending, error and pause of an attempt that raised `error`, as fields of an `Outcome`."""
+    if isinstance(error, Snooze):
+        return {"ending": Ending.SNOOZED, "pause": error.seconds}
+    told = {"error_kind": type(error).__name__, "error_message": _said(error)}
+    if isinstance(error, Cancelled):
+        return {"ending": Ending.CANCELLED}
+    if isinstance(error, Reject):
+        return {"ending": Ending.FAILED, **told}
+    retry = kind.retry_for(error)
+    allowed = max_retries if retry is kind.retry else min(retry.attempts, max_retries)
+    if retry_count >= allowed:
+        return {"ending": Ending.FAILED, **told}
+    pause = retry.delay(min(retry_count + 1, retry.attempts)) if retry.attempts else 1.0
+    return {"ending": Ending.TRY_AGAIN, "pause": pause or 0.0, **told}
+
+
+async def settle(tx: Connection, outbox: Outbox | None, outcomes: Sequence[Outcome]) -> set[int]:
+    """Write the outcomes in the caller's transaction; the tokens of those whose claim still held.
+
+    The others change nothing: their tasks were taken away meanwhile.
+    """
+    finished = [outcome for outcome in outcomes if outcome.ending in FINAL]
+    again = [outcome for outcome in outcomes if outcome.ending not in FINAL]
+    held = await _finish(tx, outbox, finished) if finished else set()
+    return held | await _put_back(tx, outbox, again) if again else held
+
+
+async def _finish(tx: Connection, outbox: Outbox | None, outcomes: Sequence[Outcome]) -> set[int]:
+    rows = await (await tx.execute(sql(__package__, "finish_tasks"), _finishing(outcomes))).fetchall()
+    by_id = {outcome.attempted.id: outcome for outcome in outcomes}
+    if outbox is not None:
+        source = outbox.source
+        await publish(
+            outbox, tx, (event for row in rows for event in _announcements(source, by_id[row["id"]], row))
+        )
+    return {by_id[row["id"]].attempted.token for row in rows}
+
+
+async def _put_back(tx: Connection, outbox: Outbox | None, outcomes: Sequence[Outcome]) -> set[int]:
+    rows = await (await tx.execute(sql(__package__, "put_back"), _returning(outcomes))).fetchall()
+    back = {row["id"] for row in rows}
+    held = [outcome for outcome in outcomes if outcome.attempted.id in back]
+    started = [outcome for outcome in held if outcome.delay is not None]
+    await append_events(tx, [event for outcome in started for event in _past(outcome)])
+    if outbox is not None:
+        source = outbox.source
+        await publish(outbox, tx, [started_event(source, one) for one in started if _unannounced(one)])
+    return {outcome.attempted.token for outcome in held}
+
+
+def _finishing(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    return {
+        "ids": [one.attempted.id for one in outcomes],
+        "tokens": [one.attempted.token for one in outcomes],
+        "delays": [one.delay for one in outcomes],
+        "statuses": [FINAL[one.ending] for one in outcomes],
+        "totals": [one.total for one in outcomes],
+        "processed": [one.done for one in outcomes],
+        "failed": [one.failed for one in outcomes],
+        "messages": [_clean(one.message) for one in outcomes],
+        "error_kinds": [one.error_kind for one in outcomes],
+        "error_messages": [_clean(one.error_message) for one in outcomes],
+        "results": [_json(one.result) for one in outcomes],
+        "result_files": [_json(one.result_file) for one in outcomes],
+        "error_files": [_json(one.error_file) for one in outcomes],
+    }
+
+
+def _returning(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    return {
+        "ids": [one.attempted.id for one in outcomes],
+        "tokens": [one.attempted.token for one in outcomes],
+        "delays": [one.pause for one in outcomes],
+        "retries": [int(one.ending is Ending.TRY_AGAIN) for one in outcomes],
+        "attempts": [-int(one.delay is None) for one in outcomes],
+        "rescues": [int(one.ending is Ending.RESCUED) for one in outcomes],
+        "error_kinds": [one.error_kind for one in outcomes],
+        "error_messages": [_clean(one.error_message) for one in outcomes],
+    }
+
+
+def started_event(source: str, outcome: Outcome) -> Event[Any]:
+    """The event `operations.task.started` of the outcome's attempt."""
+    one = outcome.attempted
+    return task_event(
+        source,
+        "started",
+        one.id,
+        one.task_type,
+        at=one.claimed_at + timedelta(microseconds=outcome.delay or 0),
+        traceparent=one.traceparent,
+        entityType=one.entity_type,
+        requestedBy=one.requested_by,
+        queue=one.queue,
+        attempt=one.attempt,
+        worker=one.worker,
+    )
+
+
+def _unannounced(outcome: Outcome) -> bool:
+    return not outcome.announced and outcome.delay is not None and wanted("started", outcome.attempted.emit)
+
+
+def _announcements(source: str, outcome: Outcome, row: Mapping[str, Any]) -> Iterator[Event[Any]]:
+    one, kind = outcome.attempted, outcome.ending.value
+    if _unannounced(outcome):
+        yield started_event(source, outcome)
+    if not wanted(kind, one.emit):
+        return
+    facts: dict[str, Any] = {}
+    if outcome.ending is Ending.COMPLETED:
+        file = outcome.result_file
+        counts = {
+            "totalRecords": outcome.total,
+            "processedRecords": outcome.done,
+            "failedRecords": outcome.failed,
+        }
+        facts = {**counts, "resultFile": file and file.file_name}
+    elif outcome.ending is Ending.FAILED:
+        facts = {"error": outcome.error_kind, "message": outcome.error_message}
+    else:
+        facts = {"cancelledBy": row["cancel_requested_by"]}
+    if row["started_at"] is not None:
+        facts["durationMs"] = round((row["completed_at"] - row["started_at"]).total_seconds() * 1000)
+    yield task_event(
+        source,
+        kind,
+        one.id,
+        one.task_type,
+        at=row["completed_at"],
+        traceparent=one.traceparent,
+        entityType=one.entity_type,
+        requestedBy=one.requested_by,
+        queue=one.queue,
+        attempt=one.attempt,
+        **facts,
+    )
+
+
+def _past(outcome: Outcome) -> Iterator[Happened]:
+    one = outcome.attempted
+    began: datetime = one.claimed_at + timedelta(microseconds=outcome.delay or 0)
+    yield Happened(one.id, began, "started", one.attempt, f"worker {one.worker}")
+    detail = {"error": outcome.error_kind, "message": outcome.error_message, "againIn": outcome.pause or None}
+    told = {name: value for name, value in detail.items() if value is not None}
+    yield Happened(one.id, datetime.now(UTC), outcome.ending.value, one.attempt, None, told or None)
+
+
+def _said(error: BaseException) -> str:
+    text = str(error) or type(error).__name__
+    remedy = getattr(error, "remedy", None)
+    return (f"{text} {remedy}" if remedy else text)[:MESSAGE_LIMIT]
+
+
+def _clean(text: str | None) -> str | None:
+    return text.replace("\x00", "\ufffd") if text else text
+
+
+def _json(value: Any) -> str | None:
+    if value is None:
+        return None
+    return msgspec.json.encode(value).decode().replace("\\u0000", "\ufffd")

@@ -1,0 +1,2 @@
+-- Weights of queues, and which are paused.
+select name, weight, paused from queue
