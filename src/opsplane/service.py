@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata, resources
 from pathlib import Path
@@ -12,6 +12,8 @@ from opsplane.clock import SYSTEM, Clock
 from opsplane.database import Connection, Pool, migrate
 from opsplane.errors import InvalidInput
 from opsplane.events import Consumer, Outbox, Schemas
+from opsplane.tasks import TaskType
+from opsplane.tasks.bulk import export_type, import_type
 from opsplane.telemetry import get_logger
 from opsplane.web import TokenIssuer, Verifier
 
@@ -59,7 +61,7 @@ class Service:
 
     `package` holds the directories `migrations` (`NNNN_name.sql`) and `schemas` (`<event type>/<version>.json`).
     Every resource in `resources` is routed from `/api/v1/<resource>`. `api` makes the handlers of its HTTP
-    application.
+    application. `tasks` are types of its own, beside the import and export each entity gets.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Service:
     resources: tuple[str, ...] = ()
     consumers: tuple[Consumer, ...] = ()
     entities: tuple[EntityBinding, ...] = ()
+    tasks: tuple[TaskType, ...] = ()
 
     @property
     def migrations(self) -> str:
@@ -116,11 +119,23 @@ def event_schemas(services: Iterable[Service]) -> Schemas:
     return Schemas.load(*(service.schemas for service in services))
 
 
+def task_types(services: Iterable[Service]) -> list[TaskType]:
+    """Every type of task: what the services declare, and import and export of each of their entities."""
+    return [kind for service in services for kind in (*service.tasks, *_bulk_types(service))]
+
+
 async def migrate_service(service: Service, pool: Pool) -> None:
     """Bring the service's database up to date: the library's tables, then its own."""
     for source, package in {**_LIBRARY, service.name: service.migrations}.items():
         for name in await migrate(pool, source, package):
             log.info("service.migrated", service=service.name, source=source, migration=name)
+
+
+def _bulk_types(service: Service) -> Iterator[TaskType]:
+    for binding in service.entities:
+        if binding.importable:
+            yield import_type(binding.entity, service=service.name, imported=binding.imported)
+        yield export_type(binding.entity, service=service.name)
 
 
 def _refuse_clashes(services: Iterable[Service]) -> None:
@@ -129,6 +144,7 @@ def _refuse_clashes(services: Iterable[Service]) -> None:
         claims = [f"resource {name}" for name in service.resources]
         claims += [f"database {service.database}"]
         claims += [f"entity {binding.entity.name}" for binding in service.entities]
+        claims += [f"task type {kind.name}" for kind in task_types([service])]
         claims += [f"consumer group {group}" for group in service.groups()]
         for claim in claims:
             if claim in owners:
