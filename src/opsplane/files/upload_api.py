@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from urllib.parse import parse_qs
 
 from litestar import Request, Response, get, head, put
-from litestar.params import Parameter
+from litestar.params import FromPath, HeaderParameter
 from litestar.response import Stream
 from litestar.types import ControllerRouterHandler
 
@@ -39,7 +39,7 @@ def upload_handlers(
     path = ROUTE + "/{key:path}"
 
     @put(path, status_code=200, operation_id="putObject", request_max_body_size=None, security=[])
-    async def put_object(key: str, request: Request[Any, Any, Any]) -> Response[None]:
+    async def put_object(key: FromPath[str], request: Request[Any, Any, Any]) -> Response[None]:
         """Store the body; 403 unless the URL was signed for this method, content type and size."""
         grant = _granted(store, key, request)
         size = _announced(request, grant, max_bytes)
@@ -51,9 +51,9 @@ def upload_handlers(
 
     @get(path, operation_id="getObject", security=[])
     async def get_object(
-        key: str,
+        key: FromPath[str],
         request: Request[Any, Any, Any],
-        wanted: Annotated[str | None, Parameter(header="Range")] = None,
+        wanted: Annotated[str | None, HeaderParameter(name="Range")] = None,
     ) -> Stream:
         """The object, or a range of it, as an attachment; 403 unless the URL was signed for it."""
         grant = _granted(store, key, request)
@@ -72,7 +72,7 @@ def upload_handlers(
         )
 
     @head(path, operation_id="headObject", security=[])
-    async def head_object(key: str, request: Request[Any, Any, Any]) -> Response[None]:
+    async def head_object(key: FromPath[str], request: Request[Any, Any, Any]) -> Response[None]:
         """The headers a GET would have."""
         grant = _granted(store, key, request)
         info = await _existing(store, grant.key)
