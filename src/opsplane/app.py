@@ -162,12 +162,35 @@ class Composition:
         return Part("gateway", health, edge_handlers(upstreams, version=metadata.version("opsplane")), [duty])
 
     async def _operations(self) -> Part:
+        from opsplane.database import Doorbell, append_audit, migrate
+        from opsplane.events import Outbox, Relay
         from opsplane.files import LocalStore, upload_handlers
+        from opsplane.service import task_types
+        from opsplane.tasks import Producer, TaskControl, TaskStore, task_schemas
+        from opsplane.tasks.api import LiveTasks, TaskDesk, UploadHook, handlers
 
-        pool = await self.pool("operations")
-        store = self.objects()
-        handlers = list(upload_handlers(store)) if isinstance(store, LocalStore) else []
-        return Part("operations", _asking(pool), handlers)
+        pool, objects = await self.pool("operations"), self.objects()
+        await migrate(pool, "audit", "opsplane.database.audit_migrations")
+        await migrate(pool, "outbox", "opsplane.events.migrations")  # "events" is the events role's own here
+        await migrate(pool, "tasks", "opsplane.tasks.migrations")
+        doorbell = Doorbell(pool.dsn)
+        self._stack.push_async_callback(doorbell.close)
+        outbox = Outbox(task_schemas(), "operations", doorbell)
+        control, store = TaskControl(pool, outbox, doorbell), TaskStore(pool)
+        live = LiveTasks(pool, doorbell)
+        desk = TaskDesk(
+            store=store,
+            producer=Producer(pool, task_types(self.services.values()), outbox, doorbell),
+            control=control,
+            live=live,
+            objects=objects,
+            audit=append_audit(pool),
+        )
+        served = list(handlers(desk))
+        if isinstance(objects, LocalStore):
+            served += upload_handlers(objects, UploadHook(store, objects, control))
+        relay = Relay("operations", pool, self.broker("service"), doorbell)
+        return Part("operations", _asking(pool), served, [live, relay])
 
     async def _events(self) -> Part:
         from opsplane.database import migrate
