@@ -29,7 +29,12 @@ NOUNS = {
     "topic": "List, show and rebuild topics.",
     "consumer": "List, pause and resume consumer groups.",
     "dlq": "List, show, retry and discard dead letters.",
+    "task": "List, follow, cancel and retry tasks; fetch their results.",
+    "queue": "List, pause and resume queues of tasks.",
+    "import": "Import files into the services' entities.",
+    "export": "Export the services' entities to files.",
 }
+MODULES = {"import": "imports", "export": "exports"}  # of nouns that are words of Python, and their like
 FAILED, USAGE, FINDINGS, UNREACHABLE, DENIED, INTERRUPTED = 1, 2, 3, 4, 5, 130
 EXIT_CODES = {401: DENIED, 403: DENIED, 503: UNREACHABLE}
 
@@ -43,7 +48,7 @@ def build() -> cyclopts.App:
         result_action="return_value",
     )
     for noun, summary in NOUNS.items():
-        app.command(f"opsplane.cli.{noun}:app", name=noun, help=summary)
+        app.command(f"opsplane.cli.{MODULES.get(noun, noun)}:app", name=noun, help=summary)
     return app
 
 

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import cyclopts
+from cyclopts import Parameter
+
+from opsplane.cli.bulk import find_entity, finished, require_column, started
+from opsplane.cli.operations import call
+from opsplane.cli.output import emit, note
+from opsplane.cli.session import Common, session
+
+if TYPE_CHECKING:
+    from opsplane.cli.session import Session
+    from opsplane.files import Entity
+
+app = cyclopts.App(name="import", help="Import files into the services' entities.")
+
+DEFAULTS = Common()
+POLICIES = {"skip": "skip", "abort": "abort", "validate-only": "validateOnly"}
+
+
+@app.command
+async def start(
+    entity: Annotated[str, Parameter(help="What the rows are, for example product.")],
+    file: Annotated[Path, Parameter(help="A csv file, plain or gzip; its first line names the columns.")],
+    *,
+    mapping: Annotated[
+        tuple[str, ...],
+        Parameter(name="--map", help='"File column=column", once each; "File column=" leaves it out.'),
+    ] = (),
+    policy: Annotated[
+        Literal["skip", "abort", "validate-only"],
+        Parameter(help="Bad rows: apply none of the file, apply the good ones, or only look."),
+    ] = "abort",
+    delimiter: Annotated[str | None, Parameter(help="Default: guessed.", allow_leading_hyphen=True)] = None,
+    encoding: Annotated[str | None, Parameter(help="Default: guessed.")] = None,
+    wait: Annotated[bool, Parameter(negative="", help="Follow it to its end and show the report.")] = False,
+    errors: Annotated[
+        Path | None, Parameter(help="With --wait: where the refused rows are written, with the reasons.")
+    ] = None,
+    common: Common = DEFAULTS,
+) -> int:
+    """Upload a file and import its rows: merged by their key, in the background, restartable."""
+    from opsplane.cli.transfer import readable
+
+    found, path = find_entity(entity, importing=True), readable(file)
+    params = {
+        "mapping": _mapping(found, mapping), "policy": POLICIES[policy],
+        "delimiter": delimiter, "encoding": encoding,
+    }  # fmt: skip
+    async with session(common) as opened:
+        task = await _create(opened, found, path, params)
+        if not wait:
+            started(task, common.output)
+            return 0
+        return await _report(opened, await finished(opened, task), errors, common)
+
+
+def _mapping(entity: Entity, given: Sequence[str]) -> dict[str, str]:
+    from opsplane.errors import InvalidInput
+
+    found: dict[str, str] = {}
+    for text in given:
+        name, separator, column = text.rpartition("=")
+        if not separator or not name:
+            raise InvalidInput(f"--map {text!r} is not of the form File column=column.")
+        if column:
+            require_column(entity, column, (one.name for one in entity.importable))
+        found[name] = column
+    return found
+
+
+async def _create(opened: Session, entity: Entity, path: Path, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The task with its file uploaded; a task whose upload fails is cancelled."""
+    from opsplane.cli.transfer import digest, size_of, upload
+
+    body = {
+        "taskType": f"{entity.name}.import", "params": params, "fileName": path.name,
+        "fileSize": size_of(path), "sha256": digest(path),
+    }  # fmt: skip
+    task: dict[str, Any] = await call(opened, "POST", "/tasks", json=body)
+    try:
+        await upload(path, task)
+    except BaseException:
+        await call(opened, "POST", f"/tasks/{task['id']}/cancel", params={"reason": "the upload failed"})
+        raise
+    return dict(await call(opened, "POST", f"/tasks/{task['id']}/uploaded"))
+
+
+async def _report(opened: Session, task: dict[str, Any], errors: Path | None, common: Common) -> int:
+    from opsplane.cli.task import ended
+    from opsplane.cli.transfer import download
+
+    code = ended(task)
+    if task["errorFile"] is not None:
+        if errors is not None:
+            note(f"  refused rows: {await download(opened, task['id'], 'errors', errors, force=True)}")
+        else:
+            note(f"  refused rows: opsplane task result {task['id']} --file errors")
+    if common.output != "table":
+        emit(task, common.output)
+        return code
+    report = dict(task["result"] or {})
+    examples = report.pop("examples", [])
+    emit(report) if report else None
+    for one in examples:
+        reasons = "; ".join(f"{reason['column']} {reason['message']}" for reason in one["reasons"])
+        note(f"  line {one['line']}: {reasons}")
+    return code
