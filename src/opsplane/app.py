@@ -21,24 +21,27 @@ from opsplane.clock import SYSTEM
 from opsplane.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from opsplane.database import Pool
+    from opsplane.database import Doorbell, Pool
     from opsplane.events import Broker
     from opsplane.resilience import Duty, Stop
-    from opsplane.service import Service
+    from opsplane.service import Runtime, Service
+    from opsplane.tasks import TaskType
     from opsplane.telemetry import Health
 
 SERVICES = tuple(sorted(entry.name for entry in metadata.entry_points(group="opsplane.services")))
 PROCESSES: Mapping[str, tuple[str, ...]] = {
     "platform": ("gateway", "operations", "events"),
+    "worker": ("worker",),
     "commerce": SERVICES,
 }
+PLATFORM = (*PROCESSES["platform"], *PROCESSES["worker"])
 _ROUTE_TO = re.compile(r"\s*- \{.*\bservice: (?P<service>[\w-]+)")
 
 
 def default_gateway_yaml() -> str:
     """The reference `gateway.yaml`, without the routes to services that are not installed."""
     text = resources.files("opsplane.commerce").joinpath("gateway.yaml").read_text(encoding="utf-8")
-    known = {*SERVICES, *PROCESSES["platform"]}
+    known = {*SERVICES, *PLATFORM}
     kept = []
     for line in text.splitlines(keepends=True):
         route = _ROUTE_TO.match(line)
@@ -52,7 +55,7 @@ def run(roles: Sequence[str], state: Path) -> None:
 
     Raises `InvalidInput` for an unknown role, `NotFound` where there is no installation.
     """
-    known = (*PROCESSES["platform"], *SERVICES)
+    known = (*PLATFORM, *SERVICES)
     unknown = [role for role in roles if role not in known]
     if unknown or not roles:
         raise InvalidInput(
@@ -95,6 +98,7 @@ class Composition:
         self._stack = stack
         self._pools: dict[str, Pool] = {}
         self._brokers: dict[str, Broker] = {}
+        self._doorbells: dict[str, Doorbell] = {}
 
     async def pool(self, database: str) -> Pool:
         """Connections to a database."""
@@ -125,12 +129,31 @@ class Composition:
             objects.url, objects.bucket, objects.signing_key.reveal(), self.settings.gateway.public_url
         )
 
+    def doorbell(self, pool: Pool) -> Doorbell:
+        """The doorbell of a database."""
+        from opsplane.database import Doorbell
+
+        if pool.dsn not in self._doorbells:
+            doorbell = self._doorbells[pool.dsn] = Doorbell(pool.dsn)
+            self._stack.push_async_callback(doorbell.close)
+        return self._doorbells[pool.dsn]
+
+    async def runtime(self, service: Service) -> Runtime:
+        """What a service's handlers run with."""
+        from opsplane.events import Outbox
+        from opsplane.service import Runtime
+
+        pool = await self.pool(service.database)
+        outbox = Outbox(self.schemas, service.name, self.doorbell(pool))
+        return Runtime(pool, outbox, self.verifier, self.issuer, SYSTEM, self.objects())
+
     async def part(self, role: str) -> Part:
         """The part for a role."""
         builders: Mapping[str, Callable[[], Awaitable[Part]]] = {
             "gateway": self._gateway,
             "operations": self._operations,
             "events": self._events,
+            "worker": self._worker,
         }
         return await builders[role]() if role in builders else await self._service(self.services[role])
 
@@ -142,7 +165,7 @@ class Composition:
         gateway, envoy = self.settings.gateway, self.settings.engines.envoy
         directory, admin = Path(gateway.directory), Path(envoy.admin_socket)
         served = {
-            **dict.fromkeys(PROCESSES["platform"], ()),
+            **dict.fromkeys(PLATFORM, ()),
             **{s.name: s.resources for s in self.services.values()},
         }
         addresses = {name: self.settings.listen[name] for name in served}
@@ -162,25 +185,31 @@ class Composition:
         return Part("gateway", health, edge_handlers(upstreams, version=metadata.version("opsplane")), [duty])
 
     async def _operations(self) -> Part:
-        from opsplane.database import Doorbell, append_audit, migrate
+        from opsplane.database import append_audit
         from opsplane.events import Outbox, Relay
         from opsplane.files import LocalStore, upload_handlers
         from opsplane.service import task_types
-        from opsplane.tasks import Producer, TaskControl, TaskStore, task_schemas
+        from opsplane.tasks import (
+            Producer,
+            Pruner,
+            Rescuer,
+            Sweeper,
+            TaskControl,
+            TaskStore,
+            task_schemas,
+        )
         from opsplane.tasks.api import LiveTasks, TaskDesk, UploadHook, handlers
 
         pool, objects = await self.pool("operations"), self.objects()
-        await migrate(pool, "audit", "opsplane.database.audit_migrations")
-        await migrate(pool, "outbox", "opsplane.events.migrations")  # "events" is the events role's own here
-        await migrate(pool, "tasks", "opsplane.tasks.migrations")
-        doorbell = Doorbell(pool.dsn)
-        self._stack.push_async_callback(doorbell.close)
+        await migrate_operations(pool)
+        doorbell = self.doorbell(pool)
         outbox = Outbox(task_schemas(), "operations", doorbell)
+        types = task_types(self.services.values())
         control, store = TaskControl(pool, outbox, doorbell), TaskStore(pool)
         live = LiveTasks(pool, doorbell)
         desk = TaskDesk(
             store=store,
-            producer=Producer(pool, task_types(self.services.values()), outbox, doorbell),
+            producer=Producer(pool, types, outbox, doorbell),
             control=control,
             live=live,
             objects=objects,
@@ -189,8 +218,28 @@ class Composition:
         served = list(handlers(desk))
         if isinstance(objects, LocalStore):
             served += upload_handlers(objects, UploadHook(store, objects, control))
-        relay = Relay("operations", pool, self.broker("service"), doorbell)
-        return Part("operations", _asking(pool), served, [live, relay])
+        duties: list[Duty] = [
+            live,
+            Relay("operations", pool, self.broker("service"), doorbell),
+            Rescuer(pool, types, doorbell=doorbell, outbox=outbox),
+            Sweeper(pool, objects, control),
+            Pruner(pool, objects),
+        ]
+        return Part("operations", _asking(pool), served, duties)
+
+    async def _worker(self) -> Part:
+        from opsplane.events import Outbox
+        from opsplane.service import migrate_service
+        from opsplane.tasks import Worker, task_schemas
+
+        pool = await self.pool("operations")
+        await migrate_operations(pool)
+        doorbell = self.doorbell(pool)
+        outbox = Outbox(task_schemas(), "operations", doorbell)
+        for service in self.services.values():
+            await migrate_service(service, await self.pool(service.database))
+        worker = Worker(pool, Premises(Path(self.settings.state)), outbox=outbox, doorbell=doorbell)
+        return Part("worker", _asking(pool), [], [worker])
 
     async def _events(self) -> Part:
         from opsplane.database import migrate
@@ -212,21 +261,51 @@ class Composition:
         return Part("events", _asking(pool), list(handlers(backbone, self.schemas, groups)), duties)
 
     async def _service(self, service: Service) -> Part:
-        from opsplane.database import Doorbell
-        from opsplane.events import ConsumerGroup, Outbox, Relay
+        from opsplane.events import ConsumerGroup, Relay
         from opsplane.events import Service as Owner
-        from opsplane.service import Runtime, migrate_service
+        from opsplane.service import migrate_service
 
         pool, broker = await self.pool(service.database), self.broker("service")
         await migrate_service(service, pool)
-        doorbell = Doorbell(pool.dsn)
-        self._stack.push_async_callback(doorbell.close)
-        outbox = Outbox(self.schemas, service.name, doorbell)
-        runtime = Runtime(pool, outbox, self.verifier, self.issuer, SYSTEM, self.objects())
+        runtime = await self.runtime(service)
+        doorbell, outbox = self.doorbell(pool), runtime.outbox
         owner = Owner(service.name, pool, outbox, SYSTEM)
         duties: list[Duty] = [Relay(service.database, pool, broker, doorbell)]
         duties += [ConsumerGroup(found, owner, broker, self.schemas) for found in service.groups().values()]
         return Part(service.name, _asking(pool), list(service.api(runtime)), duties)
+
+
+@dataclass(frozen=True)
+class Premises:
+    """The workshop of an installation: every service's task types, each with its service's own database.
+
+    Picklable by its state directory, so that a handler's own process opens the same.
+    """
+
+    state: Path
+
+    def types(self) -> Sequence[TaskType]:
+        """Every type of task the services declare."""
+        from opsplane.service import collect_services, task_types
+
+        return task_types(collect_services().values())
+
+    @asynccontextmanager
+    async def runtime(self, service: str | None) -> AsyncIterator[Runtime]:
+        """The runtime of a service in the running loop."""
+        from opsplane.service import collect_services
+
+        async with _composed(config.load(self.state)) as composition:
+            yield await composition.runtime(collect_services()[service or SERVICES[0]])
+
+
+async def migrate_operations(pool: Pool) -> None:
+    """Bring the operations database up to date: audit, outbox, tasks."""
+    from opsplane.database import migrate
+
+    await migrate(pool, "audit", "opsplane.database.audit_migrations")
+    await migrate(pool, "outbox", "opsplane.events.migrations")  # "events" is the events role's own here
+    await migrate(pool, "tasks", "opsplane.tasks.migrations")
 
 
 async def _run(settings: config.Settings, roles: Sequence[str]) -> None:

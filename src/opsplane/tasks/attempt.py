@@ -20,6 +20,7 @@ class Attempt:
         "claim",
         "context",
         "ended",
+        "forced",
         "kind",
         "lost",
         "run",
@@ -35,6 +36,7 @@ class Attempt:
         self.asked: Ending | None = None
         self.asked_at = 0.0
         self.lost = False
+        self.forced = False
         self.ended = False  # the handler is done; a durable completion may be under way
         self.run: asyncio.Task[None] | None = None
         self.stopping: asyncio.Event | None = None  # set when asked, for executors that must pass it on
@@ -75,6 +77,7 @@ class Attempt:
             self.force()
 
     def force(self) -> None:
-        """Cancel the handler."""
-        if self.run is not None and not self.ended:
+        """Cancel the handler, once: what it awaits while it cleans up is left alone."""
+        if self.run is not None and not self.ended and not self.forced:
+            self.forced = True
             self.run.cancel()

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+from tests.unit.tasks.conftest import Engine
 
 from opsplane.resilience import Retry
-from opsplane.tasks import Cancelled, Reject, ResultFile, Snooze, TaskContext, task
-from tests.unit.tasks.conftest import Engine
+from opsplane.tasks import Cancelled, NewTask, Reject, ResultFile, Snooze, TaskContext, task
 
 
 class Add(msgspec.Struct):
@@ -187,8 +188,6 @@ async def test_a_paused_queue_is_not_claimed_from_until_it_is_resumed(engine: En
 
 
 async def test_a_scheduled_task_waits_for_its_time(engine: Engine) -> None:
-    from datetime import UTC, datetime, timedelta
-
     engine.declare(nothing)
     due = datetime.now(UTC) + timedelta(seconds=1.0)
     async with engine.worker():
@@ -253,7 +252,7 @@ async def test_tasks_created_while_another_transaction_is_open_are_not_stranded(
     engine.declare(nothing)
     async with engine.worker():
         async with engine.pool.transaction() as slow:
-            early = await engine.producer.create(slow, new("nothing"))
+            early = await engine.producer.create(slow, NewTask(task_type="nothing"))
             for _ in range(20):
                 await engine.create_many("nothing", 50)
                 await asyncio.sleep(0.03)
@@ -261,9 +260,3 @@ async def test_tasks_created_while_another_transaction_is_open_are_not_stranded(
         began = time.monotonic()
         await engine.finished(early.id)
         assert time.monotonic() - began < 20
-
-
-def new(name: str) -> Any:
-    from opsplane.tasks import NewTask
-
-    return NewTask(task_type=name)

@@ -43,6 +43,7 @@ def export_type(entity: Entity, *, service: str) -> TaskType:
         entity=entity.name,
         service=service,
         params=_params(entity),
+        isolation="process",
         timeout=TIMEOUT,
         errors={InvalidInput: Retry(0)},
     )

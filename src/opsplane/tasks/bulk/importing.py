@@ -72,6 +72,7 @@ def import_type(entity: Entity, *, service: str, imported: Imported | None = Non
         entity=entity.name,
         service=service,
         params=_params(entity),
+        isolation="process",
         timeout=TIMEOUT,
         errors={InvalidInput: Retry(0)},
     )

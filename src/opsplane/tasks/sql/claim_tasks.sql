@@ -1,4 +1,5 @@
 -- Claim due tasks of one queue from its marks on: level by level, by due time; never waiting for a lock.
+-- A worker that was given up claims nothing: one that was stopped for long does not know it yet.
 with found as materialized (
     select ready.id
     from unnest(%(levels)s::smallint[], %(ats)s::timestamptz[], %(ids)s::uuid[]) as mark (level, at, id)
@@ -11,6 +12,7 @@ with found as materialized (
         limit %(limit)s
         for update skip locked
     ) as ready
+    where exists (select from worker where worker.number = %(worker)s and worker.gone_at is null)
     limit %(limit)s
 )
 update task
