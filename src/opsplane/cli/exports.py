@@ -36,7 +36,8 @@ async def start(
         tuple[str, ...], Parameter(help="A column; - before it: descending.", allow_leading_hyphen=True)
     ] = (),
     to: Annotated[
-        Path | None, Parameter(help="Wait and download to this file; - is standard output.")
+        Path | None,
+        Parameter(help="Wait and download to this file; - is standard output.", allow_leading_hyphen=True),
     ] = None,
     wait: Annotated[bool, Parameter(negative="", help="Follow it to its end.")] = False,
     force: Annotated[bool, Parameter(negative="", help="Replace an existing file.")] = False,

@@ -128,7 +128,8 @@ async def result(
     task_id: Id,
     *,
     to: Annotated[
-        Path | None, Parameter(help="Where to; - is standard output. Default: its own name.")
+        Path | None,
+        Parameter(help="Where to; - is standard output. Default: its own name.", allow_leading_hyphen=True),
     ] = None,
     file: Annotated[Literal["result", "errors", "input"], Parameter(help="Which of the files.")] = "result",
     force: Annotated[bool, Parameter(negative="", help="Replace an existing file.")] = False,
