@@ -57,6 +57,7 @@ class Doorbell:
         self._gap = gap
         self._waiting: dict[str, set[str]] = defaultdict(set)
         self._bells: dict[str, set[Bell]] = defaultdict(set)
+        self._rang = 0.0
         self._ringer: asyncio.Task[None] | None = None
         self._ringer_connection: psycopg.AsyncConnection | None = None
         self._listener: asyncio.Task[None] | None = None
@@ -106,7 +107,9 @@ class Doorbell:
 
     async def _ring_waiting(self) -> None:
         while self._waiting:
-            await asyncio.sleep(self._gap)
+            quiet = asyncio.get_running_loop().time() - self._rang
+            await asyncio.sleep(max(0.0, self._gap - quiet))  # the first of a burst goes out at once
+            self._rang = asyncio.get_running_loop().time()
             rings, self._waiting = self._waiting, defaultdict(set)
             try:
                 connection = await self._connected()
