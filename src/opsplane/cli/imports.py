@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 app = cyclopts.App(name="import", help="Import files into the services' entities.")
 
 DEFAULTS = Common()
+REPORT = (
+    "outcome",
+    "totalRows",
+    "appliedRows",
+    "changedRows",
+    "failedRows",
+    "reasons",
+    "seconds",
+    "rowsPerSecond",
+)
 POLICIES = {"skip": "skip", "abort": "abort", "validate-only": "validateOnly"}
 
 
@@ -103,10 +113,10 @@ async def _report(opened: Session, task: dict[str, Any], errors: Path | None, co
     if common.output != "table":
         emit(task, common.output)
         return code
-    report = dict(task["result"] or {})
-    examples = report.pop("examples", [])
-    emit(report) if report else None
-    for one in examples:
+    report = task["result"] or {}
+    if report:
+        emit(report, columns=[name for name in REPORT if name in report])
+    for one in report.get("examples", []):
         reasons = "; ".join(f"{reason['column']} {reason['message']}" for reason in one["reasons"])
         note(f"  line {one['line']}: {reasons}")
     return code

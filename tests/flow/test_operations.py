@@ -1,0 +1,169 @@
+"""Operations as their users do them: a task through the API and the command line, files in and out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from tests.flow.platform import Platform, eventually, started
+
+BASE = "/api/v1/operations"
+GERMAN = 'Artikel;Name;Kategorie;Preis;Währung;Lager\nt-1;Tee "grün" 茶;food;2.50;EUR;5\nt-2;"Kaffee; stark";food;7.10;EUR;6\n'
+MAPPED = [
+    f"--map={pair}" for pair in ("Artikel=sku", "Kategorie=category", "Preis=price", "Währung=currency", "Lager=stock")
+]  # fmt: skip
+UNCLOSED = (
+    'sku,name,category,price,currency\nu-1,Tea,food,1,EUR\nu-2,"never closed,food,1,EUR\nu-3,Tea,food,1,EUR\n'
+)
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    with started(tmp_path_factory.mktemp("operations") / "state") as platform:
+        yield platform
+
+
+def client(platform: Platform, role: str, sub: str) -> httpx.Client:
+    token = platform.run("token", "issue", "--role", role, "--sub", sub).stdout.strip()
+    return httpx.Client(base_url=platform.url, headers={"Authorization": f"Bearer {token}"}, timeout=20.0)
+
+
+def products(platform: Platform, prefix: str) -> list[dict[str, Any]]:
+    dsn = json.loads((platform.state / "installation.json").read_text())["databases"]["catalog"]
+    with psycopg.connect(dsn) as connection:
+        rows = connection.execute(
+            "select sku, name, category, price::text, currency, stock::text from product"
+            " where starts_with(sku, %s) order by sku",
+            [prefix],
+        )
+        names = [column.name for column in rows.description or []]
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def write(path: Path, text: str) -> str:
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_an_import_ends_in_the_table_and_its_export_equals_it(platform: Platform, tmp_path: Path) -> None:
+    file = write(tmp_path / "tea.csv", GERMAN)
+    done = platform.run("import", "start", "product", file, *MAPPED, "--wait")
+    assert dict(line.split(maxsplit=1) for line in done.stdout.splitlines())["appliedRows"] == "2"
+    stored = products(platform, "t-")
+    assert [(row["name"], row["price"], row["stock"]) for row in stored] == [
+        ('Tee "grün" 茶', "2.500", "5"),
+        ("Kaffee; stark", "7.100", "6"),
+    ]
+    target = tmp_path / "out.csv"
+    platform.run("export", "start", "product", "--filter", "sku~t-", "--to", str(target))
+    with target.open(encoding="utf-8-sig", newline="") as out:
+        exported = [{name: row[name] for name in stored[0]} for row in csv.DictReader(out)]
+    assert exported == stored
+    kept = platform.run("export", "start", "product", "--to", str(target), check=False)
+    assert (kept.returncode, "--force" in kept.stderr) == (1, True)
+
+
+def test_an_unclosed_quote_refuses_the_file_and_nothing_is_applied(
+    platform: Platform, tmp_path: Path
+) -> None:
+    file, errors = write(tmp_path / "bad.csv", UNCLOSED), tmp_path / "refused.csv"
+    done = platform.run("import", "start", "product", file, "--wait", "--errors", str(errors), check=False)
+    assert done.returncode == 1
+    assert "quote is not closed" in done.stderr
+    assert products(platform, "u-") == []
+    [refused] = csv.DictReader(io.StringIO(errors.read_text(encoding="utf-8-sig")))
+    assert (refused["error_line"], refused["error_code"]) == ("3", "unclosed_quote")
+
+
+def test_a_policy_applies_the_good_rows_or_none(platform: Platform, tmp_path: Path) -> None:
+    rows = "sku,name,category,price,currency\ns-1,Tea,food,1,EUR\ns-2,Tea,food,free,EUR\n"
+    file = write(tmp_path / "some.csv", rows)
+    looked = platform.run(
+        "import", "start", "product", file, "--policy", "validate-only", "--wait", "-o", "json"
+    )
+    assert json.loads(looked.stdout)["failedRecords"] == 1
+    assert products(platform, "s-") == []
+    platform.run("import", "start", "product", file, "--policy", "skip", "--wait")
+    assert [row["sku"] for row in products(platform, "s-")] == ["s-1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["import", "start", "produkt", "tea.csv"], ["product", "customer"]),
+        (["import", "start", "order", "tea.csv"], ["order", "product"]),
+        (["import", "start", "product", "nowhere.csv"], ["nowhere.csv"]),
+        (["export", "start", "order", "--filter", "totl>=1"], ["'total'"]),
+        (["task", "show", "01a20e00-0000-7000-8000-000000000000"], ["no task"]),
+        (["task", "ls", "--since", "yesterday"], ["yesterday"]),
+    ],
+)
+def test_a_mistake_is_told_with_what_there_is(
+    platform: Platform, arguments: list[str], words: list[str]
+) -> None:
+    done = platform.run(*arguments, check=False)
+    assert done.returncode == 1
+    assert all(word in done.stderr for word in words), done.stderr
+
+
+def test_a_mapping_to_no_column_names_the_nearest(platform: Platform, tmp_path: Path) -> None:
+    file = write(tmp_path / "tea.csv", GERMAN)
+    done = platform.run("import", "start", "product", file, "--map", "Preis=prise", check=False)
+    assert (done.returncode, "'price'" in done.stderr) == (1, True)
+
+
+def test_a_paused_queue_holds_its_tasks_until_it_is_resumed(platform: Platform) -> None:
+    platform.run("queue", "pause", "payment", "--reason", "maintenance")
+    task_id = platform.run("export", "start", "payment").stdout.strip()
+    queues = json.loads(platform.run("queue", "ls", "-o", "json").stdout)
+    [paused] = [queue for queue in queues if queue["name"] == "payment"]
+    assert (paused["paused"], paused["reason"], paused["pending"]) == (True, "maintenance", 1)
+    with client(platform, "operations_staff", "x") as staff:
+        assert staff.get(f"{BASE}/tasks/{task_id}").json()["status"] == "pending"
+    platform.run("queue", "resume", "payment")
+    lines = [
+        json.loads(line) for line in platform.run("task", "watch", task_id, "-o", "json").stdout.splitlines()
+    ]
+    assert lines[0]["event"] == "snapshot"
+    shown = json.loads(platform.run("task", "show", task_id, "-o", "json").stdout)
+    assert shown["status"] == "completed"
+    assert shown["events"][0]["kind"] == "created"
+
+
+def test_a_cancelled_task_is_told_and_never_runs(platform: Platform) -> None:
+    platform.run("queue", "pause", "order")
+    task_id = platform.run("export", "start", "order").stdout.strip()
+    platform.run("task", "cancel", task_id, "--reason", "not needed")
+    assert platform.run("task", "watch", task_id, check=False).returncode == 1
+    assert "is cancelled" in platform.run("task", "cancel", task_id, check=False).stderr
+    platform.run("queue", "resume", "order")
+    listed = json.loads(platform.run("task", "ls", "--status", "cancelled", "-o", "json").stdout)
+    assert [task["id"] for task in listed] == [task_id]
+    with platform.store() as store:
+        entries = eventually(lambda: store.xrange("operations.task.cancelled"))
+    assert task_id in entries[0][1][b"data"].decode()
+
+
+def test_tasks_are_there_for_their_requester_and_for_staff(platform: Platform) -> None:
+    with client(platform, "catalog_staff", "clara") as clara, client(platform, "catalog_staff", "bob") as bob:
+        made = clara.post(f"{BASE}/tasks", json={"taskType": "product.export"})
+        assert made.status_code == 201, made.text
+        path = f"{BASE}/tasks/{made.json()['id']}"
+        assert clara.get(path).status_code == 200
+        assert bob.get(path).status_code == 404
+        assert bob.post(f"{path}/cancel").status_code == 404
+        assert bob.get(f"{BASE}/tasks").json()["data"] == []
+        unknown = clara.post(f"{BASE}/tasks", json={"taskType": "produkt.export"})
+        assert (unknown.status_code, unknown.json()["remedy"]) == (400, "Did you mean product.export?")
+        assert clara.post(f"{BASE}/tasks", json={"taskType": "order.export"}).status_code == 403
+    with client(platform, "operations_staff", "x") as staff:
+        assert staff.get(path).status_code == 200
+        assert staff.get(f"{BASE}/tasks", params={"status": "running"}).status_code == 200
+    assert httpx.get(f"{platform.url}{BASE}/tasks").status_code == 401
