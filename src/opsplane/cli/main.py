@@ -25,6 +25,7 @@ NOUNS = {
     "run": "Run roles in this process.",
     "token": "Issue bearer tokens.",
     "route": "Explain, test and lint the gateway's routes.",
+    "demo": "Show the platform at work.",
     "event": "Publish events.",
     "topic": "List, show and rebuild topics.",
     "consumer": "List, pause and resume consumer groups.",
