@@ -63,9 +63,9 @@ async def follow(opened: Session, task_id: str) -> AsyncIterator[tuple[str, Any]
                     yield name, value
                     if name == "deleted" or status_of(value) in FINISHED:
                         return
-        except (httpx.TransportError, Refused) as error:
+        except (httpx.TransportError, Unavailable):
             failures += 1
-            if failures > RECONNECTS or (isinstance(error, Refused) and error.status < 500):
+            if failures > RECONNECTS:
                 raise
         await asyncio.sleep(0.5)
 
