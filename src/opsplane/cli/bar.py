@@ -44,7 +44,9 @@ class Bar:
                 self._row, completed=task.get("processedRecords", 0), total=task.get("totalRecords")
             )
             if status or message:
-                self._drawn.update(self._row, message=f"{status} {message}".strip())
+                left = task.get("etaSeconds")
+                words = [status, message, "" if left is None else f"{left:.0f} s left"]
+                self._drawn.update(self._row, message=" · ".join(filter(None, words)))
         elif status and status != self._told:
             self._told = status
             note(f"{self._title} is {status}")
@@ -66,12 +68,12 @@ def _progress(in_bytes: bool) -> Progress:
     from rich import progress
     from rich.console import Console
 
-    counts: progress.ProgressColumn = progress.DownloadColumn() if in_bytes else progress.MofNCompleteColumn()
-    return progress.Progress(
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        counts,
-        progress.TimeRemainingColumn(),
-        progress.TextColumn("{task.fields[message]}", markup=False),
-        console=Console(stderr=True),
-    )
+    columns: list[progress.ProgressColumn | str] = ["{task.description}", progress.BarColumn()]
+    if in_bytes:
+        columns += [progress.DownloadColumn(), progress.TimeRemainingColumn()]
+    else:  # what is left is told by the platform
+        columns += [
+            progress.MofNCompleteColumn(),
+            progress.TextColumn("{task.fields[message]}", markup=False),
+        ]
+    return progress.Progress(*columns, console=Console(stderr=True))
