@@ -19,6 +19,7 @@ NOUNS = {
     "up": "Start everything.",
     "down": "Stop everything, keep the data.",
     "status": "Show every engine and role with its health.",
+    "check": "Find what is wrong, with the command that repairs it.",
     "doctor": "Look for what could keep the platform from running.",
     "reset": "Delete an installation with all its data.",
     "logs": "Show the log of an engine or role.",

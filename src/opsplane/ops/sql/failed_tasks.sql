@@ -1,0 +1,8 @@
+-- Task types with many failures among what finished within a day.
+select task_type, count(*) as finished, count(*) filter (where status = 4) as failed,
+    (array_agg(error_message order by completed_at desc) filter (where status = 4))[1] as last_error
+from task_history
+where completed_at > now() - interval '1 day'
+group by task_type
+having count(*) filter (where status = 4) >= %(least)s and count(*) filter (where status = 4) > %(share)s * count(*)
+order by task_type
