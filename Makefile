@@ -7,7 +7,7 @@ PORT   ?=
 ENV    := $(VENV)/.locked
 
 .DEFAULT_GOAL := help
-.PHONY: help env up down test check bench lock clean
+.PHONY: help env up down test check bench faults lock clean
 
 help:  ## show what there is to do
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,8 +36,11 @@ check: $(ENV)  ## lint, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-bench: $(ENV)  ## measure the gateway against nginx and HAProxy
-	$(BIN)/python -m benchmarks.gateway
+faults: $(ENV)  ## kill, stop and restart things for long, and print what was lost (nothing)
+	$(BIN)/python -m pytest -s -m "long or not long" tests/faults tests/unit/events/delivery tests/unit/events/operations
+
+bench: $(ENV)  ## measure against peers in one run and write benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks.run
 
 lock: $(ENV)  ## refresh requirements/dev.lock
 	$(BIN)/uv pip compile pyproject.toml --extra dev --generate-hashes --universal --python-version 3.11 -o requirements/dev.lock

@@ -269,9 +269,7 @@ def _past(outcome: Outcome) -> Iterator[Happened]:
 
 
 def _said(error: BaseException) -> str:
-    text = str(error) or type(error).__name__
-    remedy = getattr(error, "remedy", None)
-    return (f"{text} {remedy}" if remedy else text)[:MESSAGE_LIMIT]
+    return (str(error) or type(error).__name__)[:MESSAGE_LIMIT]
 
 
 def _clean(text: str | None) -> str | None:

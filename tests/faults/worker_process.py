@@ -1,0 +1,56 @@
+"""A worker to be killed or stopped: its one handler notes when it starts, sleeps, and completes with its effect.
+
+`--unfenced` plants a defect: the claim token is not looked at when the task is completed, and a worker that was given
+up does not notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+from opsplane.clock import SYSTEM
+from opsplane.database import Doorbell, Pool, sql
+from opsplane.resilience import Duty, Retry, Stop, run_duties
+from opsplane.tasks import OpenWorkshop, TaskContext, Worker, lease, outcome, task
+
+
+class Runtime:
+    """The operations database is the handlers' own here."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool, self.objects, self.clock = pool, None, SYSTEM
+
+
+@task("effect", emit="none", retry=Retry(20, "50ms..500ms"))
+async def effect(ctx: TaskContext, params: dict[str, Any]) -> None:
+    await ctx.pool.execute("insert into started values (%s, %s)", [ctx.id, ctx.claim_token])
+    await asyncio.sleep(params["seconds"])
+    async with ctx.pool.transaction() as tx:
+        await tx.execute("insert into effect values (%s, %s)", [ctx.id, ctx.claim_token])
+        await ctx.complete(tx)
+
+
+def unfence() -> None:
+    """The planted defect."""
+    fence = "and claim_token = any(%(tokens)s::bigint[])"
+    assert fence in sql("opsplane.tasks", "finish_tasks")
+
+    def unfenced(package: str, name: str) -> Any:
+        return sql(package, name).replace(fence, "and %(tokens)s::bigint[] is not null")
+
+    vars(outcome)["sql"] = unfenced
+    vars(lease)["sql"] = lambda package, name: sql(package, name).replace("and gone_at is null", "")
+
+
+async def main(dsn: str) -> None:
+    pool = await Pool.open(dsn, max_size=20)
+    duty: Duty = Worker(pool, OpenWorkshop([effect], {None: Runtime(pool)}), doorbell=Doorbell(dsn), slots=20)
+    await run_duties([duty], Stop())
+
+
+if __name__ == "__main__":
+    if "--unfenced" in sys.argv:
+        unfence()
+    asyncio.run(main(sys.argv[1]))
