@@ -52,6 +52,7 @@ async def main(dsn: str, place: str) -> None:
             THING,
             TableSink(pool, THING, "00000000-0000-7000-8000-000000000001"),
             ImportOptions(policy="skip"),
+            limits=Limits(chunk_bytes=256 << 10),
             errors=StoredObject(store, "errors.csv"),
         )
         told = {"total": report.total, "failed": report.failed, "applied": report.applied}

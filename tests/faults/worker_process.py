@@ -13,7 +13,7 @@ from typing import Any
 from opsplane.clock import SYSTEM
 from opsplane.database import Doorbell, Pool, sql
 from opsplane.resilience import Duty, Retry, Stop, run_duties
-from opsplane.tasks import OpenWorkshop, TaskContext, Worker, lease, outcome, task
+from opsplane.tasks import OpenWorkshop, TaskContext, Worker, lease, outcome, task, worker
 
 
 class Runtime:
@@ -41,6 +41,11 @@ def unfence() -> None:
         return sql(package, name).replace(fence, "and %(tokens)s::bigint[] is not null")
 
     vars(outcome)["sql"] = unfenced
+
+    async def unaware(_shift: Any) -> None:
+        return None
+
+    vars(worker)["Shift"]._check = unaware
     vars(lease)["sql"] = lambda package, name: sql(package, name).replace("and gone_at is null", "")
 
 
