@@ -15,6 +15,7 @@ from opsplane.files import (
     Column,
     Entity,
     ImportOptions,
+    Limits,
     StoredObject,
     TableSink,
     ledger,
