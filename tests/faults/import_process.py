@@ -40,8 +40,12 @@ def unledger() -> None:
     async def claim(self: ledger.Ledger, tx: object, chunk: object) -> bool:
         return True
 
+    async def refuse(self: ledger.Ledger, tx: object, rows: object) -> None:
+        return None
+
     vars(ledger)["_state"] = lambda _row: ledger.State()
     ledger.Ledger.claim = claim  # type: ignore[assignment, method-assign]
+    ledger.Ledger.refuse = refuse  # type: ignore[assignment, method-assign]
 
 
 async def main(dsn: str, place: str) -> None:
