@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import cyclopts
 from cyclopts import Parameter
 
+from opsplane import config
 from opsplane.cli.output import emit, note
+from opsplane.cli.progress import state_option
 from opsplane.cli.session import Common, session
 
 if TYPE_CHECKING:
@@ -41,7 +43,8 @@ async def pause(group: GroupOption, *, reason: ReasonOption = None, common: Comm
     from opsplane.events.actions import PAUSE
 
     await _switch(PAUSE, group, reason, common)
-    note(f"✓ {group} is paused. It goes on with: opsplane consumer resume {group}")
+    option = state_option(config.state_directory(common.state))
+    note(f"✓ {group} is paused. It goes on with: opsplane consumer resume {group}{option}")
 
 
 @app.command

@@ -59,17 +59,17 @@ Reason = Annotated[str | None, Parameter(help="Why; goes to the audit log.")]
 async def list_letters(
     *,
     which: Which = ANY,
-    state: Annotated[State, Parameter(help="Open ones are waiting or being replayed.")] = "open",
+    states: Annotated[State, Parameter(help="Open ones are waiting or being replayed.")] = "open",
     limit: Annotated[int, Parameter(help="At most how many.")] = 50,
     common: Common = DEFAULTS,
 ) -> None:
     """Dead letters, the latest failure first."""
     from opsplane.events import deadletters
 
-    states = {"open": deadletters.OPEN, "all": deadletters.STATES}.get(state, (state,))
+    wanted = {"open": deadletters.OPEN, "all": deadletters.STATES}.get(states, (states,))
     async with session(common) as opened:
         pool = await opened.pool("operations")
-        rows, total = await deadletters.page(pool, which.selection(), states=states, limit=limit)
+        rows, total = await deadletters.page(pool, which.selection(), states=wanted, limit=limit)
     emit(rows, common.output, columns=COLUMNS)
     if total > len(rows):
         note(f"{len(rows)} of {total}; more with --limit.")
@@ -138,7 +138,7 @@ async def discard(
     yes: Annotated[bool, Parameter(negative="", help="Needed for more than the numbers named.")] = False,
     common: Common = DEFAULTS,
 ) -> None:
-    """Give up dead letters for a reason; they stay listed with --state discarded."""
+    """Give up dead letters for a reason; they stay listed with --states discarded."""
     from opsplane.cli.acting import act, backbone, foresee
     from opsplane.errors import Conflict
     from opsplane.events.actions import DISCARD, DiscardLetters

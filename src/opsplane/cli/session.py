@@ -45,11 +45,12 @@ class Session:
         self._api: httpx.AsyncClient | None = None
 
     async def pool(self, name: str) -> Pool:
-        """Connections to the database `name`."""
+        """Connections to the database `name`; `postgres` is the superuser's."""
         from opsplane.database import Pool
 
         if name not in self._pools:
-            dsn = self.settings.databases[name].reveal()
+            administrator = {"postgres": self.settings.engines.postgres.superuser_dsn}
+            dsn = {**administrator, **self.settings.databases}[name].reveal()
             self._pools[name] = await Pool.open(dsn, name="opsplane cli", min_size=1, max_size=4, timeout=5.0)
             self._stack.push_async_callback(self._pools[name].close)
         return self._pools[name]
