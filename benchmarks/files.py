@@ -123,9 +123,10 @@ async def _copy_in(pool: Pool, content: bytes) -> None:
 
 
 async def _copy_out(pool: Pool) -> None:
-    async with pool.connection() as connection, connection.cursor().copy(
-        "copy (select * from thing order by code) to stdout (format csv)"
-    ) as copy:
+    async with (
+        pool.connection() as connection,
+        connection.cursor().copy("copy (select * from thing order by code) to stdout (format csv)") as copy,
+    ):
         async for _ in copy:
             pass
 
