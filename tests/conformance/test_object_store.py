@@ -91,8 +91,19 @@ def s3_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.wait()
 
 
+UNSHOWN_ON_RCLONE = {
+    "test_ranges": "it answers ranges with 200",
+    "test_a_signed_get_serves_ranges": "it answers ranges with 200",
+    "test_forged_signed_urls_are_refused": "it does not verify signed URLs",
+    "test_expired_signed_urls_are_refused": "it does not verify signed URLs",
+}
+
+
 @pytest.fixture(params=["local", "s3"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    missing = UNSHOWN_ON_RCLONE.get(request.function.__name__)
+    if request.param == "s3" and missing:
+        pytest.skip(f"rclone's S3 server cannot show this: {missing}")
     return f"file://{tmp_path}/objects" if request.param == "local" else request.getfixturevalue("s3_url")
 
 
