@@ -6,6 +6,7 @@ import asyncio
 import pickle
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Coroutine
 from typing import Any
 
 from opsplane.tasks.attempt import Attempt
@@ -36,7 +37,7 @@ class InProcess:
             return await self._listen(process, attempt)
         finally:
             commands.cancel()
-            await asyncio.shield(_end(process))
+            await _surely(_end(process))
 
     async def _command(self, process: Process, attempt: Attempt, stopping: asyncio.Event) -> None:
         if process.stdin is None:
@@ -70,6 +71,16 @@ class InProcess:
             f"The process of task {attempt.claim.id} ended with {code} and no answer.",
             remedy="See the worker's log; -9 is often the kernel's, for want of memory.",
         )
+
+
+async def _surely(end: Coroutine[Any, Any, None]) -> None:
+    """Await `end` to its end although this call is cancelled meanwhile, which is raised afterwards."""
+    ending = asyncio.create_task(end)
+    try:
+        await asyncio.shield(ending)
+    except asyncio.CancelledError:
+        await ending
+        raise
 
 
 async def _end(process: Process) -> None:
