@@ -1,4 +1,5 @@
 -- Make claimed tasks ready again, due after a delay; the due time is read after the transaction has its xid.
+-- A rescued one keeps its place before the others of its queue: it lies below the marks, where the next sweep finds it.
 with started as materialized (select pg_current_xact_id() as xid),
 told as (
     select * from unnest(
@@ -8,7 +9,8 @@ told as (
 )
 update task
 set status = 0, claim_token = null, worker = null, claimed_at = null, started_at = null,
-    updated_at = clock_timestamp(), run_at = clock_timestamp() + told.delay * interval '1 second',
+    updated_at = clock_timestamp(),
+    run_at = case when told.rescues = 0 then clock_timestamp() + told.delay * interval '1 second' else task.run_at end,
     retry_count = retry_count + told.retries, attempt = attempt + told.attempts, rescues = task.rescues + told.rescues,
     error_kind = coalesce(told.error_kind, task.error_kind),
     error_message = coalesce(told.error_message, task.error_message)
