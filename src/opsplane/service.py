@@ -126,9 +126,14 @@ def task_types(services: Iterable[Service]) -> list[TaskType]:
 
 async def migrate_service(service: Service, pool: Pool) -> None:
     """Bring the service's database up to date: the library's tables, then its own."""
-    for source, package in {**_LIBRARY, service.name: service.migrations}.items():
+    for source, package in service_migrations(service).items():
         for name in await migrate(pool, source, package):
             log.info("service.migrated", service=service.name, source=source, migration=name)
+
+
+def service_migrations(service: Service) -> dict[str, str]:
+    """The packages of migrations its database has, by their source, in order."""
+    return {**_LIBRARY, service.name: service.migrations}
 
 
 def _bulk_types(service: Service) -> Iterator[TaskType]:

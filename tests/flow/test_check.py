@@ -12,6 +12,8 @@ import httpx
 import psycopg
 from tests.flow.platform import Platform, eventually, started
 
+from opsplane.cli.check import OPERATIONS_MIGRATIONS
+
 TOPIC = "catalog.product.created"
 
 
@@ -28,13 +30,39 @@ def test_findings_name_their_repair_and_the_repairs_work(tmp_path: Path) -> None
         assert all((Path(__file__).parents[2] / one["runbook"]).exists() for one in findings)
 
         _cure(platform)
-        for command in dict.fromkeys(one["repair"] for one in findings):
-            _, *arguments = shlex.split(command)
-            platform.run(*arguments[: arguments.index("--state")])
+        _repair(platform, findings)
         eventually(lambda: platform.run("check", "--daily", check=False).returncode == 0, 60.0)
         assert platform.run("check", "events").returncode == 0
         with platform.store() as store:
             assert store.xlen(f"{TOPIC}.dlq") == store.xlen("dlq:search-events") == 0
+
+
+def test_an_engine_that_is_away_is_the_finding_and_its_command_brings_it_back(tmp_path: Path) -> None:
+    with started(tmp_path / "state") as platform:
+        eventually(lambda: platform.run("check", "--daily", check=False).returncode == 0)
+        for engine in ("postgres", "valkey"):
+            platform.run("down", "--only", engine)
+            findings = _findings(platform)
+            assert (findings[0]["check"], findings[0]["evidence"]["name"]) == ("engines", engine)
+            assert "could not look" not in "".join(one["summary"] for one in findings)
+            _repair(platform, findings[:1])
+            eventually(lambda: platform.run("check", "--daily", check=False).returncode == 0, 60.0)
+        _known_migrations(platform)
+
+
+def _known_migrations(platform: Platform) -> None:
+    """The check of migrations knows every source the roles have applied to the operations database."""
+    document = json.loads((platform.state / "installation.json").read_text())
+    with psycopg.connect(document["databases"]["operations"]) as connection:
+        sources = {name for (name,) in connection.execute("select distinct source from opsplane_migration")}
+    assert sources == set(OPERATIONS_MIGRATIONS)
+
+
+def _repair(platform: Platform, findings: list[dict[str, Any]]) -> None:
+    for command in dict.fromkeys(one["repair"] for one in findings):
+        for part in command.split(" && "):
+            _, *arguments = shlex.split(part)
+            platform.run(*arguments[: arguments.index("--state")])
 
 
 def _findings(platform: Platform) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from opsplane.ops.check import Check, Finding, Report, Role, Scene, run_checks
 from opsplane.ops.checks import AREAS, EVENTS, OPERATIONS, PLATFORM
+from opsplane.ops.day import last_day
 
 __all__ = [
     "AREAS",
@@ -15,5 +16,6 @@ __all__ = [
     "Report",
     "Role",
     "Scene",
+    "last_day",
     "run_checks",
 ]

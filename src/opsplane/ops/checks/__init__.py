@@ -1,4 +1,4 @@
-"""The checks, by area."""
+"""The checks, by area, what others stand on first."""
 
 from __future__ import annotations
 
@@ -6,18 +6,30 @@ from collections.abc import Mapping, Sequence
 
 from opsplane.ops.check import Check
 from opsplane.ops.checks.broker import LostTopics
-from opsplane.ops.checks.consumers import Consumers
-from opsplane.ops.checks.dead_letters import DeadLetters
+from opsplane.ops.checks.consumers import Consumers, PendingEvents, Retries
+from opsplane.ops.checks.database import Connections, Migrations, Snapshots
+from opsplane.ops.checks.dead_letters import DeadLetters, ForgottenLetters
+from opsplane.ops.checks.engines import Engines
 from opsplane.ops.checks.outboxes import Outboxes
-from opsplane.ops.checks.platform import Disk, Partitions, Roles, Snapshots
-from opsplane.ops.checks.queues import FailedTasks, Queues, Workers
+from opsplane.ops.checks.platform import Disk, Objects, Roles
+from opsplane.ops.checks.queues import Queues, Uploads, Workers
+from opsplane.ops.checks.tasks import FailedTasks, Partitions, StuckTasks
 
-PLATFORM: Sequence[Check] = (Roles(), Disk(), Snapshots())
-EVENTS: Sequence[Check] = (Consumers(), DeadLetters(), Outboxes(), LostTopics())
-OPERATIONS: Sequence[Check] = (Queues(), Workers(), FailedTasks(), Partitions())
+ENGINES: Sequence[Check] = (Engines(),)  # in every area: without them nothing else can be looked at
+PLATFORM: Sequence[Check] = (Roles(), Disk(), Snapshots(), Connections(), Migrations(), Objects())
+EVENTS: Sequence[Check] = (
+    Consumers(),
+    PendingEvents(),
+    Retries(),
+    DeadLetters(),
+    ForgottenLetters(),
+    Outboxes(),
+    LostTopics(),
+)
+OPERATIONS: Sequence[Check] = (Queues(), Workers(), StuckTasks(), Uploads(), FailedTasks(), Partitions())
 AREAS: Mapping[str, Sequence[Check]] = {
-    "all": (*PLATFORM, *EVENTS, *OPERATIONS),
-    "platform": PLATFORM,
-    "events": EVENTS,
-    "operations": OPERATIONS,
+    "all": (*ENGINES, *PLATFORM, *EVENTS, *OPERATIONS),
+    "platform": (*ENGINES, *PLATFORM),
+    "events": (*ENGINES, *EVENTS),
+    "operations": (*ENGINES, *OPERATIONS),
 }

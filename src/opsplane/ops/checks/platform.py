@@ -1,48 +1,51 @@
-"""The platform itself: engines and roles, disk, partitions, snapshots that keep dead rows alive."""
+"""The platform itself: roles, room on the disk, the object store."""
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 import shutil
 
-from opsplane.database import sql
-from opsplane.ops.check import Finding, Scene
+from opsplane.ops.check import Finding, Part, Scene
 
-ROOM = "opsplane.ops"
 FREE_SHARE, FREE_BYTES = 0.05, 1 << 30
-SNAPSHOT_SECONDS = 3600.0
 
 
 class Roles:
     """Every engine and role is healthy."""
 
-    name = "roles"
+    name, needs, daily = "roles", (), False
 
     async def look(self, scene: Scene) -> list[Finding]:
-        """One finding for each that is not."""
+        """One finding for each that is not, but for engines that do not answer: those have one already."""
         return [
             Finding(
                 check=self.name,
                 severity="critical",
                 summary=f"The {role.kind} {role.name} is {role.health}.",
-                evidence={"name": role.name, "health": role.health},
-                repair=scene.command(f"up --detach --only {role.name}"),
+                evidence={"name": role.name, "health": role.health, "restarts": role.restarts},
+                repair=scene.start(role.name),
                 runbook="docs/runbooks/role-down.md",
+                since=role.since,
             )
             for role in scene.roles
-            if role.health != "healthy"
+            if role.health != "healthy" and role.name not in scene.absent
         ]
 
 
 class Disk:
-    """There is room where the installation's data is."""
+    """There is room where the installation's data is: `free` bytes, or `share` of a smaller disk."""
 
-    name = "disk"
+    name, needs, daily = "disk", (), False
+
+    def __init__(self, free: int = FREE_BYTES, share: float = FREE_SHARE) -> None:
+        self._free = free
+        self._share = share
 
     async def look(self, scene: Scene) -> list[Finding]:
-        """A finding below 1 GiB or 5 % of free space, whichever is less."""
+        """A finding when there is less of both."""
         usage = await asyncio.to_thread(shutil.disk_usage, scene.state)
-        if usage.free > min(FREE_BYTES, usage.total * FREE_SHARE):
+        if usage.free > min(self._free, usage.total * self._share):
             return []
         return [
             Finding(
@@ -52,54 +55,48 @@ class Disk:
                 evidence={"freeBytes": usage.free, "totalBytes": usage.total},
                 repair=scene.command("doctor"),
                 runbook="docs/runbooks/disk-full.md",
+                first="Make room on the volume; what takes it stands in the runbook.",
             )
         ]
 
 
-class Snapshots:
-    """No session holds a snapshot for so long that dead rows pile up behind it."""
+class Objects:
+    """The object store takes a small object, gives it back as it was, and forgets it."""
 
-    name = "snapshots"
-
-    async def look(self, scene: Scene) -> list[Finding]:
-        """A finding for each transaction open for more than an hour."""
-        rows = await scene.operations.fetch(sql(ROOM, "old_snapshots"), {"seconds": SNAPSHOT_SECONDS})
-        return [
-            Finding(
-                check=self.name,
-                severity="warning",
-                summary=f"A transaction of {row['application']} is open for {row['seconds'] / 60:.0f} minutes: "
-                "no dead row can be removed meanwhile.",
-                evidence={
-                    "pid": row["pid"],
-                    "database": row["database"],
-                    "state": row["state"],
-                    "minutes": row["seconds"] / 60,
-                },
-                repair=scene.command("logs postgres"),
-                runbook="docs/runbooks/old-snapshot.md",
-            )
-            for row in rows
-        ]
-
-
-class Partitions:
-    """Tomorrow's partitions of the task history are there."""
-
-    name = "partitions"
+    name, daily = "object store", True
+    needs: tuple[Part, ...] = ("objects",)
 
     async def look(self, scene: Scene) -> list[Finding]:
-        """A finding when they are not: nothing could be finished after midnight UTC."""
-        rows = await scene.operations.fetch(sql(ROOM, "missing_partitions"))
-        if not rows:
+        """A finding when one of the three fails."""
+        fault = await self._fault(scene)
+        if fault is None:
             return []
+        step, error = fault
         return [
             Finding(
                 check=self.name,
                 severity="critical",
-                summary="Tomorrow's partitions are missing; after midnight UTC no task could be finished.",
-                evidence={"missing": [row["name"] for row in rows]},
-                repair=scene.command("up --detach --only operations"),
-                runbook="docs/runbooks/role-down.md",
+                summary=f"The object store could not {step} a small object.",
+                evidence={"step": step, "error": error},
+                repair=scene.command("doctor"),
+                runbook="docs/runbooks/object-store.md",
             )
         ]
+
+    async def _fault(self, scene: Scene) -> tuple[str, str] | None:
+        store, key, content = scene.objects, f"checks/{secrets.token_hex(8)}", secrets.token_bytes(64)
+        if store is None:
+            return "reach", "No store was opened."
+        step = "write"
+        try:
+            await store.put(key, content)
+            step = "give back"
+            found = await store.read(key)
+            step = "delete"
+            await store.delete(key)
+            left = await store.head(key)
+        except Exception as error:  # noqa: BLE001  whatever a store raises is the evidence
+            return step, f"{type(error).__name__}: {error}"
+        if found != content:
+            return "give back", f"{len(found)} other bytes came back than the {len(content)} written."
+        return ("delete", "It is still there.") if left is not None else None

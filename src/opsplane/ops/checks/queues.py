@@ -1,22 +1,25 @@
-"""Task queues: none is paused for good, somebody works, tasks do not wait long and do not fail in numbers."""
+"""Task queues: none is paused for good, somebody works, files that tasks wait for arrive or are given up."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from opsplane.database import sql
-from opsplane.ops.check import Finding, Scene
-from opsplane.ops.checks.platform import ROOM
-from opsplane.tasks import QueueState, TaskStore
+from opsplane.ops.check import Finding, Part, Scene
+from opsplane.tasks import QueueState, TaskStore, WorkerState
 
+ROOM = "opsplane.ops"
 WAIT = 300.0
-FAILED_LEAST, FAILED_SHARE = 10, 0.2
+SILENCE = 60.0
+UPLOAD_MARGIN = 60.0
 
 
 class Queues:
     """No queue is paused, and no due task waits for more than five minutes."""
 
-    name = "queues"
+    name, daily = "queues", False
+    needs: tuple[Part, ...] = ("postgres",)
 
     async def look(self, scene: Scene) -> list[Finding]:
         """One finding for each queue that is not well."""
@@ -25,16 +28,19 @@ class Queues:
 
     def _judge(self, scene: Scene, queue: QueueState) -> Finding | None:
         waited = (datetime.now(UTC) - queue.oldest).total_seconds() if queue.oldest else 0.0
-        evidence = {"queue": queue.name, "pending": queue.pending, "processing": queue.processing}
+        evidence: dict[str, Any] = {
+            "queue": queue.name,
+            "pending": queue.pending,
+            "processing": queue.processing,
+        }
         if queue.paused:
-            text, repair = (
-                f"The queue {queue.name} is paused by {queue.paused_by}.",
-                f"queue resume {queue.name}",
-            )
-            evidence |= {"pausedAt": queue.paused_at, "reason": queue.reason}
+            text = f"The queue {queue.name} is paused by {queue.paused_by}."
+            repair, since = scene.command(f"queue resume {queue.name}"), queue.paused_at
+            evidence["reason"] = queue.reason
         elif waited > WAIT:
             text = f"A task waits in the queue {queue.name} for {waited / 60:.0f} minutes."
-            repair, evidence["oldestSeconds"] = "up --detach --only worker", waited
+            repair, since = scene.start("worker"), queue.oldest
+            evidence["oldestSeconds"] = waited
         else:
             return None
         return Finding(
@@ -42,49 +48,81 @@ class Queues:
             severity="warning" if queue.paused else "critical",
             summary=text,
             evidence=evidence,
-            repair=scene.command(repair),
+            repair=repair,
             runbook="docs/runbooks/queue-paused.md",
+            since=since,
         )
 
 
 class Workers:
-    """Somebody runs tasks."""
+    """Somebody runs tasks: workers are there, they are heard of, between them they know every type."""
 
-    name = "workers"
+    name, daily = "workers", False
+    needs: tuple[Part, ...] = ("postgres",)
+
+    def __init__(self, silence: float = SILENCE) -> None:
+        self._silence = silence
 
     async def look(self, scene: Scene) -> list[Finding]:
-        """A finding when no worker is there."""
-        workers = await TaskStore(scene.operations).workers()
-        if any(worker.gone_at is None for worker in workers):
+        """A finding when no worker is there, for each that is silent, and for types that none runs."""
+        known = await TaskStore(scene.operations).workers()
+        present = [worker for worker in known if worker.gone_at is None]
+        heard = [worker for worker in present if _seconds_since(worker.beat_at) <= self._silence]
+        findings = [
+            self._finding(
+                scene, f"The worker {worker.name} has not been heard of for {_seconds_since(worker.beat_at):.0f} s.",
+                {"worker": worker.name, "pid": worker.pid, "running": worker.running}, worker.beat_at,
+            )
+            for worker in present if worker not in heard
+        ]  # fmt: skip
+        if not present:
+            findings.append(self._none(scene, known))
+        missing = sorted(set(scene.task_types) - {name for worker in heard for name in worker.task_types})
+        if heard and missing:
+            text = f"No worker runs tasks of the types {', '.join(missing)}."
+            findings.append(self._finding(scene, text, {"types": missing, "workers": len(heard)}, None))
+        return findings
+
+    def _none(self, scene: Scene, known: list[WorkerState]) -> Finding:
+        lately = {worker.name: worker.gone_reason for worker in known}
+        went = max((worker.gone_at for worker in known if worker.gone_at), default=None)
+        return self._finding(scene, "No worker runs tasks.", {"lately": lately}, went)
+
+    def _finding(self, scene: Scene, text: str, evidence: dict[str, Any], since: datetime | None) -> Finding:
+        return Finding(
+            check=self.name,
+            severity="critical",
+            summary=text,
+            evidence=evidence,
+            repair=scene.start("worker"),
+            runbook="docs/runbooks/worker-lost.md",
+            since=since,
+        )
+
+
+class Uploads:
+    """No task waits for its file past its time: the operations role looks every two seconds and gives such tasks up."""
+
+    name, daily = "uploads", False
+    needs: tuple[Part, ...] = ("postgres",)
+
+    async def look(self, scene: Scene) -> list[Finding]:
+        """A finding when some wait for a minute longer."""
+        row = await scene.operations.fetch_one(sql(ROOM, "overdue_uploads"), {"margin": UPLOAD_MARGIN})
+        if row is None or not row["count"]:
             return []
         return [
             Finding(
                 check=self.name,
-                severity="critical",
-                summary="No worker runs tasks.",
-                evidence={"lately": {worker.name: worker.gone_reason for worker in workers}},
-                repair=scene.command("up --detach --only worker"),
-                runbook="docs/runbooks/worker-lost.md",
-            )
-        ]
-
-
-class FailedTasks:
-    """Of each type fewer than ten tasks, or a fifth, failed within a day."""
-
-    name = "failed tasks"
-
-    async def look(self, scene: Scene) -> list[Finding]:
-        """One finding for each type that fails in numbers."""
-        limits = {"least": FAILED_LEAST, "share": FAILED_SHARE}
-        return [
-            Finding(
-                check=self.name,
                 severity="warning",
-                summary=f"{row['failed']} of {row['finished']} {row['task_type']} tasks failed within a day.",
-                evidence={"lastError": row["last_error"]},
-                repair=scene.command(f"task ls --status failed --type {row['task_type']}"),
-                runbook="docs/runbooks/tasks-fail.md",
+                summary=f"{row['count']} tasks wait for files that should have come and are not given up.",
+                evidence={"count": row["count"], "tasks": row["tasks"]},
+                repair=scene.start("operations"),
+                runbook="docs/runbooks/tasks-stuck.md",
+                since=row["since"],
             )
-            for row in await scene.operations.fetch(sql(ROOM, "failed_tasks"), limits)
         ]
+
+
+def _seconds_since(moment: datetime) -> float:
+    return (datetime.now(UTC) - moment).total_seconds()

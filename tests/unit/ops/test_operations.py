@@ -1,0 +1,139 @@
+"""Checks of tasks: each is silent when all is well and finds the fault that was planted."""
+
+from __future__ import annotations
+
+import pytest
+
+from opsplane.ops.checks.queues import Queues, Uploads, Workers
+from opsplane.ops.checks.tasks import FailedTasks, Partitions, StuckTasks
+
+WORKER = (
+    "insert into worker (name, host, pid, task_types, slots{0}) values ('w', 'here', 7, '{{demo}}', 4{1})"
+)
+RUNNING = {"status": "1", "worker": "1", "claimed_at": "now()", "started_at": "now()", "updated_at": "now()"}
+
+
+async def test_a_paused_queue(look) -> None:
+    await look.sql("insert into queue (name) values ('catalog')")
+    assert await look(Queues()) == []
+    await look.sql(
+        "update queue set paused = true, paused_by = 'alice', paused_at = now(), reason = 'a test' where name = 'catalog'"
+    )
+    finding = await look.one(Queues())
+    assert (finding.severity, finding.evidence["reason"]) == ("warning", "a test")
+    assert finding.repair == look.command("queue resume catalog")
+    assert finding.since is not None
+
+
+async def test_tasks_that_wait_too_long(look) -> None:
+    await look.task(run_at="now() - interval '4 minutes'")
+    assert await look(Queues()) == []
+    await look.task(run_at="now() - interval '6 minutes'")
+    finding = await look.one(Queues())
+    assert (finding.evidence["queue"], finding.evidence["pending"]) == ("default", 2)
+    assert finding.evidence["oldestSeconds"] >= 360
+    assert finding.repair == look.restart("worker")
+
+
+async def test_no_worker(look) -> None:
+    await look.sql(WORKER.format("", ""))
+    assert await look(Workers()) == []
+    await look.sql("update worker set gone_at = now(), gone_reason = 'its lease is free'")
+    finding = await look.one(Workers())
+    assert (finding.severity, finding.evidence) == ("critical", {"lately": {"w": "its lease is free"}})
+    assert finding.repair == look.restart("worker")
+
+
+async def test_a_silent_worker(look) -> None:
+    await look.sql(WORKER.format("", ""))
+    await look.sql(WORKER.format(", beat_at", ", now() - interval '90 s'"))
+    finding = await look.one(Workers())
+    assert finding.evidence == {"worker": "w", "pid": 7, "running": 0}
+    assert "has not been heard of" in finding.summary
+
+
+async def test_a_type_no_worker_knows(look) -> None:
+    await look.sql(WORKER.format("", ""))
+    assert await look(Workers(), task_types=["demo"]) == []
+    finding = await look.one(Workers(), task_types=["demo", "order.export"])
+    assert finding.evidence == {"types": ["order.export"], "workers": 1}
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "severity", "role"),
+    [
+        (
+            {"worker": "99", "claimed_at": "now() - interval '2 minutes'"},
+            "belong to a worker",
+            "critical",
+            "operations",
+        ),
+        (
+            {"timeout_seconds": "1", "started_at": "now() - interval '2 minutes'"},
+            "past their",
+            "critical",
+            "operations",
+        ),
+        ({"cancel_requested_at": "now() - interval '11 minutes'"}, "asked to stop", "critical", "worker"),
+        (
+            dict.fromkeys(("claimed_at", "started_at", "updated_at"), "now() - interval '61 minutes'"),
+            "no progress",
+            "warning",
+            None,
+        ),
+    ],
+)
+async def test_stuck_tasks(look, fault: dict[str, str], kind: str, severity: str, role: str | None) -> None:
+    await look.sql(WORKER.format("", ""))
+    await look.task(**RUNNING)
+    await look.task(**RUNNING | {"timeout_seconds": "600"})
+    assert await look(StuckTasks()) == []
+    await look.task(**RUNNING | fault | {"id": "'01a20e00-2b3f-7e8a-903c-5b934de346da'"})
+    finding = await look.one(StuckTasks())
+    assert (finding.severity, finding.evidence["count"]) == (severity, 1)
+    assert finding.evidence["tasks"] == ["01a20e00-2b3f-7e8a-903c-5b934de346da"]
+    assert kind in finding.summary
+    cancel = look.command("task cancel 01a20e00-2b3f-7e8a-903c-5b934de346da")
+    assert finding.repair == (look.restart(role) if role else cancel)
+
+
+async def test_uploads_that_never_came(look) -> None:
+    await look.task(status="2", waits_for="'upload'", waits_until="now() - interval '30 s'")
+    assert await look(Uploads()) == []
+    await look.task(status="2", waits_for="'upload'", waits_until="now() - interval '90 s'")
+    finding = await look.one(Uploads())
+    assert (finding.evidence["count"], len(finding.evidence["tasks"])) == (1, 1)
+    assert finding.repair == look.restart("operations")
+
+
+async def finished(look, status: int, count: int) -> None:
+    await look.sql(
+        "insert into task_history (id, created_at, started_at, completed_at, status, prio, emit, attempt, retry_count,"
+        " max_retries, queue, task_type, tenant, params, processed_records, failed_records, error_message)"
+        f" select gen_random_uuid(), now(), now(), now(), {status}, 5, 0, 1, 0, 3, 'default', 'demo', 't', '{{}}', 0, 0,"
+        f" 'disk on fire' from generate_series(1, {count})"
+    )
+
+
+async def test_tasks_that_fail_in_numbers(look) -> None:
+    await finished(look, 3, 20)
+    await finished(look, 4, 9)
+    assert await look(FailedTasks()) == []
+    await finished(look, 4, 1)
+    finding = await look.one(FailedTasks())
+    assert finding.evidence == {"type": "demo", "failed": 10, "lastError": "disk on fire"}
+    assert finding.repair.startswith("opsplane task retry ")
+    assert len(finding.repair.split()) == 3 + 5 + 2
+    await finished(look, 3, 40)
+    assert await look(FailedTasks()) == []
+
+
+async def test_missing_partitions(look) -> None:
+    assert await look(Partitions()) == []
+    rows = await look.sql(
+        "select 'task_log_' || to_char((now() at time zone 'UTC')::date + 1, 'YYYYMMDD') as name"
+    )
+    await look.sql(f"drop table {rows[0]['name']}")
+    finding = await look.one(Partitions())
+    assert finding.evidence == {"missing": [rows[0]["name"]]}
+    assert finding.repair == look.restart("operations")
