@@ -29,6 +29,9 @@ async def test_an_engine_that_cannot_be_reached(look) -> None:
     assert finding.repair == look.restart("valkey")
     finding = await look.one(Engines(), absent={"valkey": "silent"}, roles=[])
     assert finding.repair == look.command("up --detach")
+    finding = await look.one(Engines(), absent={"order": "did not answer"})  # one database, not the server
+    assert finding.summary == "The database order cannot be reached."
+    assert finding.repair == look.command("logs postgres")
     finding = await look.one(Engines(), absent={"objects": "no such bucket"})
     assert (finding.runbook, finding.repair) == ("docs/runbooks/object-store.md", look.command("doctor"))
 

@@ -108,6 +108,8 @@ async def test_the_figures_of_the_last_day(look) -> None:
         "deadLetters": {"arrived": 0, "resolved": 0, "discarded": 0, "open": 0},
         "tasks": [{"type": "demo", "completed": 2, "failed": 1, "cancelled": 1, "seconds": 2.0}],
     }
+    await look.sql("drop table outbox, inbox, outbox_subject")
+    assert (await last_day(look.scene))["published"] == {"operations": None}
     absent = replace(look.scene, pools={}, absent={"postgres": "gone"})
     assert await last_day(absent) == {"published": None, "deadLetters": None, "tasks": None}
 
