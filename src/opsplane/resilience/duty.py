@@ -88,4 +88,8 @@ async def _kept_running(duty: Duty, stop: Stop) -> None:
             log.exception("duty.failed", duty=duty.name, error=f"{type(error).__name__}: {error}")
             await stop.wait(backoff.delay(failures))
         else:
-            return
+            if stop.is_set():
+                return
+            failures = 1 if loop.time() - started > 30 else failures + 1
+            log.warning("duty.ended", duty=duty.name)  # nobody asked it to: it lost its leadership, say
+            await stop.wait(backoff.delay(failures))

@@ -51,3 +51,19 @@ async def test_duty_that_does_not_stop_is_cancelled_after_the_grace() -> None:
     async with asyncio.timeout(10):
         await running
     assert deaf.cancelled
+
+
+async def test_a_duty_that_ends_unasked_is_started_again() -> None:
+    class Losing:
+        name = "losing"
+        starts = 0
+
+        async def run(self, stop: Stop) -> None:
+            self.starts += 1
+            if self.starts == 3:
+                stop.set()
+
+    duty = Losing()
+    async with asyncio.timeout(20):
+        await run_duties([duty], Stop())
+    assert duty.starts == 3
