@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -48,14 +50,24 @@ def test_an_engine_that_is_away_is_the_finding_and_its_command_brings_it_back(tm
             _repair(platform, findings[:1])
             eventually(lambda: platform.run("check", "--daily", check=False).returncode == 0, 60.0)
         _known_migrations(platform)
+        os.kill(
+            platform.status()["worker"]["pid"], signal.SIGKILL
+        )  # its tasks are taken, although PostgreSQL was away
+        eventually(
+            lambda: _operations(platform, "select count(*) from worker where gone_at is not null")[0][0], 60.0
+        )
 
 
 def _known_migrations(platform: Platform) -> None:
     """The check of migrations knows every source the roles have applied to the operations database."""
+    rows = _operations(platform, "select distinct source from opsplane_migration")
+    assert {name for (name,) in rows} == set(OPERATIONS_MIGRATIONS)
+
+
+def _operations(platform: Platform, query: str) -> list[Any]:
     document = json.loads((platform.state / "installation.json").read_text())
     with psycopg.connect(document["databases"]["operations"]) as connection:
-        sources = {name for (name,) in connection.execute("select distinct source from opsplane_migration")}
-    assert sources == set(OPERATIONS_MIGRATIONS)
+        return connection.execute(query.encode()).fetchall()
 
 
 def _repair(platform: Platform, findings: list[dict[str, Any]]) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from opsplane.ops.checks.queues import Queues, Uploads, Workers
 from opsplane.ops.checks.tasks import FailedTasks, Partitions, StuckTasks
+from opsplane.tasks.lease import CLASS
 
 WORKER = (
     "insert into worker (name, host, pid, task_types, slots{0}) values ('w', 'here', 7, '{{demo}}', 4{1})"
@@ -44,12 +45,18 @@ async def test_no_worker(look) -> None:
     assert finding.repair == look.restart("worker")
 
 
-async def test_a_silent_worker(look) -> None:
+async def test_a_silent_worker_hangs_or_is_gone(look) -> None:
     await look.sql(WORKER.format("", ""))
     await look.sql(WORKER.format(", beat_at", ", now() - interval '90 s'"))
+    async with look.pool.connection() as session:
+        await session.execute("select pg_advisory_lock(%s, 2)", [CLASS])
+        finding = await look.one(Workers())
+        await session.execute("select pg_advisory_unlock(%s, 2)", [CLASS])
+    assert finding.evidence == {"worker": "w", "pid": 7, "running": 0, "leaseHeld": True}
+    assert finding.repair == look.restart("worker")
     finding = await look.one(Workers())
-    assert finding.evidence == {"worker": "w", "pid": 7, "running": 0}
-    assert "has not been heard of" in finding.summary
+    assert finding.evidence["leaseHeld"] is False
+    assert finding.repair == look.restart("operations")
 
 
 async def test_a_type_no_worker_knows(look) -> None:

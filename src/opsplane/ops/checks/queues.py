@@ -8,6 +8,7 @@ from typing import Any
 from opsplane.database import sql
 from opsplane.ops.check import Finding, Part, Scene
 from opsplane.tasks import QueueState, TaskStore, WorkerState
+from opsplane.tasks.lease import CLASS
 
 ROOM = "opsplane.ops"
 WAIT = 300.0
@@ -68,13 +69,13 @@ class Workers:
         known = await TaskStore(scene.operations).workers()
         present = [worker for worker in known if worker.gone_at is None]
         heard = [worker for worker in present if _seconds_since(worker.beat_at) <= self._silence]
+        leases = await scene.operations.fetch(sql(ROOM, "held_leases"), {"class": CLASS})
+        held = {row["number"] for row in leases}
         findings = [
-            self._finding(
-                scene, f"The worker {worker.name} has not been heard of for {_seconds_since(worker.beat_at):.0f} s.",
-                {"worker": worker.name, "pid": worker.pid, "running": worker.running}, worker.beat_at,
-            )
-            for worker in present if worker not in heard
-        ]  # fmt: skip
+            self._silent(scene, worker, held=worker.number in held)
+            for worker in present
+            if worker not in heard
+        ]
         if not present:
             findings.append(self._none(scene, known))
         missing = sorted(set(scene.task_types) - {name for worker in heard for name in worker.task_types})
@@ -83,18 +84,29 @@ class Workers:
             findings.append(self._finding(scene, text, {"types": missing, "workers": len(heard)}, None))
         return findings
 
+    def _silent(self, scene: Scene, worker: WorkerState, *, held: bool) -> Finding:
+        """It hangs when it holds its lease; else it is gone and the operations role has not noticed."""
+        text = f"The worker {worker.name} has not been heard of for {_seconds_since(worker.beat_at):.0f} s"
+        evidence = {"worker": worker.name, "pid": worker.pid, "running": worker.running, "leaseHeld": held}
+        why, role = (
+            (": it hangs.", "worker") if held else (": it is gone, and nobody takes its tasks.", "operations")
+        )
+        return self._finding(scene, text + why, evidence, worker.beat_at, role)
+
     def _none(self, scene: Scene, known: list[WorkerState]) -> Finding:
         lately = {worker.name: worker.gone_reason for worker in known}
         went = max((worker.gone_at for worker in known if worker.gone_at), default=None)
         return self._finding(scene, "No worker runs tasks.", {"lately": lately}, went)
 
-    def _finding(self, scene: Scene, text: str, evidence: dict[str, Any], since: datetime | None) -> Finding:
+    def _finding(
+        self, scene: Scene, text: str, evidence: dict[str, Any], since: datetime | None, role: str = "worker"
+    ) -> Finding:
         return Finding(
             check=self.name,
             severity="critical",
             summary=text,
             evidence=evidence,
-            repair=scene.start("worker"),
+            repair=scene.start(role),
             runbook="docs/runbooks/worker-lost.md",
             since=since,
         )
