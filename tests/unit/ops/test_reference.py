@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import opsplane.ops
@@ -43,3 +44,20 @@ def test_every_runbook_is_there_and_every_one_of_them_ends_with_when_it_is_well(
         text = (ROOT / runbook).read_text(encoding="utf-8")
         assert "**You see**" in text, runbook
         assert "**It is well again**" in text, runbook
+
+
+def test_the_scripts_for_cron_run_the_daily_check_and_hand_on_its_exit_code(tmp_path: Path) -> None:
+    fake = tmp_path / "opsplane"
+    fake.write_text('#!/bin/sh\necho "$@"\nexit 3\n')
+    fake.chmod(0o755)
+    scripts = {"daily-event-processing-check.sh": "events", "daily-task-orchestration-check.sh": "operations"}
+    for script, area in scripts.items():
+        assert f"scripts/{script}" in PAGE
+        done = subprocess.run(
+            [ROOT / "scripts" / script, "-o", "json"],
+            env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (3, f"check {area} --daily -o json\n")

@@ -1,0 +1,3 @@
+#!/bin/sh
+# For cron, once a day: what is wrong with events; exit code 3 when anything is. OPSPLANE_STATE names the installation.
+exec opsplane check events --daily "$@"
