@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
+from opsplane.ops import Role
 from opsplane.ops.checks.queues import Queues, Uploads, Workers
 from opsplane.ops.checks.tasks import FailedTasks, Partitions, StuckTasks
 from opsplane.tasks.lease import CLASS
@@ -57,6 +60,10 @@ async def test_a_silent_worker_hangs_or_is_gone(look) -> None:
     finding = await look.one(Workers())
     assert finding.evidence["leaseHeld"] is False
     assert finding.repair == look.restart("operations")
+    started = Role("operations", "role", "healthy", datetime.now(UTC))  # it looks within its first seconds
+    assert await look(Workers(), roles=[started]) == []
+    started = Role("operations", "role", "healthy", datetime.now(UTC) - timedelta(minutes=1))
+    assert len(await look(Workers(), roles=[started])) == 1
 
 
 async def test_a_type_no_worker_knows(look) -> None:

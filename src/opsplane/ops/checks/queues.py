@@ -14,6 +14,7 @@ ROOM = "opsplane.ops"
 WAIT = 300.0
 SILENCE = 60.0
 UPLOAD_MARGIN = 60.0
+START_SECONDS = 15.0
 
 
 class Queues:
@@ -74,7 +75,7 @@ class Workers:
         findings = [
             self._silent(scene, worker, held=worker.number in held)
             for worker in present
-            if worker not in heard
+            if worker not in heard and (worker.number in held or not _just_started(scene, "operations"))
         ]
         if not present:
             findings.append(self._none(scene, known))
@@ -134,6 +135,12 @@ class Uploads:
                 since=row["since"],
             )
         ]
+
+
+def _just_started(scene: Scene, name: str) -> bool:
+    """Whether the role has hardly had the time for its rounds."""
+    since = next((role.since for role in scene.roles if role.name == name), None)
+    return since is not None and _seconds_since(since) < START_SECONDS
 
 
 def _seconds_since(moment: datetime) -> float:
