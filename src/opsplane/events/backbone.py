@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from opsplane.database import Pool
 from opsplane.events.broker import Broker
 
+ROOM = "opsplane.events"  # where the statements are
+ROLE = "operations_staff"  # who may act
+
 
 @dataclass(frozen=True, slots=True)
 class Backbone:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Collection
 
 from opsplane.database import Pool, sql
+from opsplane.events.backbone import ROOM
 from opsplane.events.broker import Broker, Delivered
 from opsplane.events.brokers.entries import delivered
 from opsplane.events.deadletters.letter import SUFFIX, record
@@ -14,7 +15,6 @@ from opsplane.events.streams import scan
 from opsplane.telemetry import get_logger
 
 log = get_logger("events")
-ROOM = "opsplane.events"
 BATCH = 500
 LOOK = 2.0
 

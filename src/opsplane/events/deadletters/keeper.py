@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from opsplane.database import Pool, sql
+from opsplane.events.backbone import ROOM
 from opsplane.events.broker import Broker
 from opsplane.events.brokers.keys import REPLAYED
-from opsplane.events.deadletters.ingest import ROOM, Ingest
+from opsplane.events.deadletters.ingest import Ingest
 from opsplane.events.deadletters.projection import Projection
 from opsplane.events.thresholds import threshold
 from opsplane.resilience import Stop

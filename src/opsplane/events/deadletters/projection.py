@@ -6,8 +6,8 @@ import msgspec
 from psycopg.rows import DictRow
 
 from opsplane.database import Pool, sql
+from opsplane.events.backbone import ROOM
 from opsplane.events.broker import Broker
-from opsplane.events.deadletters.ingest import ROOM
 from opsplane.events.deadletters.letter import metadata_of
 
 BATCH = 200

@@ -8,9 +8,9 @@ import msgspec
 from psycopg.rows import DictRow
 
 from opsplane.database import Connection, Pool, sql
+from opsplane.events.backbone import ROOM
 from opsplane.events.broker import Broker
 from opsplane.events.brokers.keys import retry_stream
-from opsplane.events.deadletters.ingest import ROOM
 from opsplane.events.incarnations import incarnation
 from opsplane.resilience import Stop
 from opsplane.telemetry import counter, get_logger

@@ -9,7 +9,7 @@ from psycopg.rows import DictRow
 
 from opsplane.database import Pool, sql
 from opsplane.errors import NotFound
-from opsplane.events.deadletters.ingest import ROOM
+from opsplane.events.backbone import ROOM
 from opsplane.events.deadletters.letter import event_of
 from opsplane.events.deadletters.selection import Selection
 from opsplane.events.thresholds import threshold

@@ -1,8 +1,6 @@
-"""What operators do to events, each written once for command line and API."""
+"""What operators do to dead letters."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import msgspec
 from psycopg.types.json import Jsonb
@@ -10,12 +8,10 @@ from psycopg.types.json import Jsonb
 from opsplane.action import Action, Preview
 from opsplane.database import sql
 from opsplane.errors import InvalidInput, NotFound
-from opsplane.events import deadletters, pauses
-from opsplane.events import rebuild as rebuilding
-from opsplane.events.backbone import Backbone
+from opsplane.events import deadletters
+from opsplane.events.backbone import ROLE, ROOM, Backbone
 from opsplane.events.deadletters import Replay, Selection
 
-ROLE = "operations_staff"
 SAMPLE = 5
 
 
@@ -37,20 +33,6 @@ class CancelReplay(msgspec.Struct, frozen=True, kw_only=True):
     """Stop a running replay."""
 
     replay: int
-
-
-class GroupName(msgspec.Struct, frozen=True, kw_only=True):
-    """A consumer group, and why it is paused or resumed."""
-
-    group: str
-    because: str | None = None
-
-
-class RebuildTopics(msgspec.Struct, frozen=True, kw_only=True):
-    """Fill lost streams again: all of them, or some topics; `yes` when groups may handle events again."""
-
-    topics: tuple[str, ...] = ()
-    yes: bool = False
 
 
 async def _preview_retry(backbone: Backbone, wanted: RetryLetters) -> Preview:
@@ -80,16 +62,16 @@ async def _retry(backbone: Backbone, wanted: RetryLetters) -> Replay:
     async with backbone.pool.transaction() as tx:
         chosen = Jsonb(msgspec.to_builtins(wanted.selection))
         row = await (
-            await tx.execute(sql(__package__, "insert_replay"), [chosen, backbone.actor, wanted.rate])
+            await tx.execute(sql(ROOM, "insert_replay"), [chosen, backbone.actor, wanted.rate])
         ).fetchone()
         assert row is not None
         facts = {**wanted.selection.parameters(), "replay": row["id"]}
-        total = (await tx.execute(sql(__package__, "take_for_replay"), facts)).rowcount
+        total = (await tx.execute(sql(ROOM, "take_for_replay"), facts)).rowcount
         if total == 0:
             raise NotFound(
                 "No waiting dead letter matches.", remedy="See what there is: opsplane dlq ls --states all"
             )
-        await tx.execute(sql(__package__, "set_replay_total"), [total, row["id"]])
+        await tx.execute(sql(ROOM, "set_replay_total"), [total, row["id"]])
     return await deadletters.replay(backbone.pool, row["id"])
 
 
@@ -98,7 +80,7 @@ async def _discard(backbone: Backbone, wanted: DiscardLetters) -> int:
     if not wanted.because.strip():
         raise InvalidInput("Discarding needs a reason.", remedy='Give one: --reason "…"')
     facts = {**wanted.selection.parameters(), "by": backbone.actor, "because": wanted.because}
-    rows = await backbone.pool.fetch(sql(__package__, "discard_dead_letters"), facts)
+    rows = await backbone.pool.fetch(sql(ROOM, "discard_dead_letters"), facts)
     if not rows:
         raise NotFound("No open dead letter matches.", remedy="See what there is: opsplane dlq ls")
     return len(rows)
@@ -111,52 +93,15 @@ async def _preview_cancel(backbone: Backbone, wanted: CancelReplay) -> Preview:
 
 async def _cancel(backbone: Backbone, wanted: CancelReplay) -> Replay:
     await deadletters.replay(backbone.pool, wanted.replay)
-    await backbone.pool.execute(sql(__package__, "cancel_replay"), {"replay": wanted.replay})
+    await backbone.pool.execute(sql(ROOM, "cancel_replay"), {"replay": wanted.replay})
     return await deadletters.replay(backbone.pool, wanted.replay)
-
-
-async def _preview_group(_: Backbone, wanted: GroupName) -> Preview:
-    return Preview(f"Would change whether {wanted.group} reads.", 1)
-
-
-async def _pause(backbone: Backbone, wanted: GroupName) -> list[str]:
-    facts = [wanted.group, backbone.actor, wanted.because]
-    await backbone.pool.execute(sql(__package__, "insert_pause"), facts)
-    return sorted(await pauses.project(backbone.pool, backbone.broker))
-
-
-async def _resume(backbone: Backbone, wanted: GroupName) -> list[str]:
-    await backbone.pool.execute(sql(__package__, "delete_pause"), [wanted.group])
-    return sorted(await pauses.project(backbone.pool, backbone.broker))
-
-
-async def _preview_rebuild(backbone: Backbone, wanted: RebuildTopics) -> Preview:
-    planned = await rebuilding.plan(backbone, wanted.topics)
-    count = sum(planned.missing.values())
-    return Preview(
-        f"Would be put back: {count} events on {len(planned.missing)} topics.",
-        count,
-        [msgspec.to_builtins(one) for one in planned.affected],
-    )
-
-
-async def _rebuild(backbone: Backbone, wanted: RebuildTopics) -> Any:
-    return await rebuilding.rebuild(backbone, wanted.topics, yes=wanted.yes)
 
 
 RETRY = Action("dlq.retry", ROLE, "Replay dead letters.", RetryLetters, _preview_retry, _retry)
 DISCARD = Action(
     "dlq.discard", ROLE, "Give up dead letters.", DiscardLetters, _preview_discard, _discard, dangerous=True
 )
-CANCEL = Action("dlq.cancel", ROLE, "Stop a replay.", CancelReplay, _preview_cancel, _cancel)
-PAUSE = Action("consumer.pause", ROLE, "Stop a group from reading.", GroupName, _preview_group, _pause)
-RESUME = Action("consumer.resume", ROLE, "Let a paused group read.", GroupName, _preview_group, _resume)
-REBUILD = Action(
-    "topic.rebuild",
-    ROLE,
-    "Fill lost streams again.",
-    RebuildTopics,
-    _preview_rebuild,
-    _rebuild,
-    dangerous=True,
+DISCARD = Action(
+    "dlq.discard", ROLE, "Give up dead letters.", DiscardLetters, _preview_discard, _discard, dangerous=True
 )
+CANCEL = Action("dlq.cancel", ROLE, "Stop a replay.", CancelReplay, _preview_cancel, _cancel)

@@ -1,0 +1,28 @@
+"""What operators do to events, each written once for command line and API."""
+
+from __future__ import annotations
+
+from opsplane.events.actions.dead_letters import (
+    CANCEL,
+    DISCARD,
+    RETRY,
+    CancelReplay,
+    DiscardLetters,
+    RetryLetters,
+)
+from opsplane.events.actions.groups import PAUSE, RESUME, GroupName
+from opsplane.events.actions.topics import REBUILD, RebuildTopics
+
+__all__ = [
+    "CANCEL",
+    "DISCARD",
+    "PAUSE",
+    "REBUILD",
+    "RESUME",
+    "RETRY",
+    "CancelReplay",
+    "DiscardLetters",
+    "GroupName",
+    "RebuildTopics",
+    "RetryLetters",
+]

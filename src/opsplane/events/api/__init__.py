@@ -1,0 +1,32 @@
+"""The HTTP API of events: publish, topics, consumers, dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from litestar import Router
+from litestar.types import ControllerRouterHandler
+
+from opsplane.events.api.acting import STAFF
+from opsplane.events.api.consumers import consumer_handlers
+from opsplane.events.api.dead_letters import dead_letter_handlers
+from opsplane.events.api.publishing import publishing_handlers
+from opsplane.events.api.replays import replay_handlers
+from opsplane.events.api.topics import topic_handlers
+from opsplane.events.backbone import Backbone
+from opsplane.events.schemas import Schemas
+from opsplane.web import requires
+
+
+def handlers(
+    backbone: Backbone, schemas: Schemas, groups: Mapping[str, Sequence[str]]
+) -> Sequence[ControllerRouterHandler]:
+    """The routes of the `events` role; `groups` are the declared consumer groups with their topics."""
+    staff = [requires(*STAFF)]
+    queue = [*dead_letter_handlers(backbone), *replay_handlers(backbone)]
+    looked_at = [*topic_handlers(backbone), *consumer_handlers(backbone, groups)]
+    return [
+        Router("/api/v1/admin/dlq", route_handlers=queue, guards=staff, tags=["dead letters"]),
+        Router("/api/v1/events", route_handlers=looked_at, guards=staff, tags=["events"]),
+        Router("/api/v1/events", route_handlers=publishing_handlers(backbone, schemas), tags=["events"]),
+    ]
