@@ -37,10 +37,10 @@ class Progress:
             [
                 f"Ready in {seconds:.1f}s",
                 f"  API      {self._url}/api/v1        docs at {self._url}/docs",
-                f"  Try      opsplane status{option}",
+                f"  Try      opsplane demo run{option}",
+                "             one order: request → event → consumers → export task → result file",
+                f"           opsplane status{option}",
                 "             every engine and role with its health",
-                f"           opsplane route ls{option}",
-                "             what the gateway lets through, and to whom",
                 f"  Stop     opsplane down{option}",
             ]
         )

@@ -4,6 +4,7 @@ import itertools
 import random
 import socket
 from collections.abc import Iterable
+from pathlib import Path
 
 import psutil
 
@@ -47,7 +48,10 @@ def holder(port: int) -> str:
 
 
 def _name(pid: int) -> str:
+    """The program's name; from its command line, because one started through a file descriptor is named `10`."""
     try:
-        return psutil.Process(pid).name()
+        process = psutil.Process(pid)
+        command = process.cmdline()
+        return Path(command[0].split()[0].rstrip(":")).name if command and command[0] else process.name()
     except psutil.Error:
         return "ended meanwhile"

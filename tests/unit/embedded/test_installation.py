@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import stat
@@ -20,7 +21,7 @@ from opsplane.embedded.account import Account, reachable
 from opsplane.embedded.installation import NewerState, NotAnInstallation, PortTaken, examine, prepare
 from opsplane.embedded.layout import postgres_engine
 from opsplane.embedded.places import LONGEST_SOCKET_DIRECTORY, Places
-from opsplane.embedded.ports import free_ports
+from opsplane.embedded.ports import free_ports, holder
 from opsplane.errors import Denied, InvalidInput, NotFound
 
 
@@ -81,6 +82,11 @@ def test_taken_public_port_names_the_process_and_changes_nothing(state: Path) ->
             prepare(state, port, "")
     assert caught.value.remedy.startswith("Try: make up PORT=80")
     assert not state.exists()
+
+
+def test_the_holder_of_a_port_is_named_as_people_know_it(postgres: Postgres) -> None:
+    port = int(urlsplit(postgres.superuser_dsn).port or 0)
+    assert re.fullmatch(r"pid \d+ \(postgres\)", holder(port))
 
 
 def test_newer_state_is_refused_and_unchanged(state: Path) -> None:
