@@ -73,13 +73,8 @@ def _section(name: str, found: dict[str, Any]) -> Iterator[str]:
     yield f"{found.pop('at')}, {found.pop('machine')}, took {found.pop('seconds')} s.\n"
     goals, ceilings = found.pop("goals", {}), found.pop("ceilings", {})
     notes = found.pop("notes", [])
-    loose = {key: value for key, value in found.items() if not isinstance(value, Mapping)}
-    notes += [f"{key}: {value}" for key, value in loose.items()]
     for title, table in found.items():
-        if isinstance(table, Mapping):
-            yield from _table(title, table, goals, ceilings)
-    if goals and all(isinstance(goal, Mapping) for goal in goals.values()):
-        yield from _goals(goals)
+        yield from _table(title, table, goals, ceilings)
     yield from (f"- {note}" for note in notes)
 
 
@@ -99,14 +94,6 @@ def _table(
     yield "|---|---:|---:|---:|"
     for name, value in table.items():
         yield f"| {name} | {_number(value)} | {_distance(value, goals.get(name), ceilings.get(name))} |"
-    yield ""
-
-
-def _goals(goals: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    yield "| goal | found | goal | of the goal (1 or more: met) |"
-    yield "|---|---:|---:|---:|"
-    for name, goal in goals.items():
-        yield f"| {name} | {_number(goal['found'])} | {_number(goal['goal'])} | {goal['of goal']} |"
     yield ""
 
 

@@ -1,16 +1,10 @@
-"""Events: publishing, the whole chain, the inbox, the durable path; a redis-py loop and FastStream as peers.
-
-CPU is this process's own (`process_time`), so the engines do not enter. Rounds are interleaved and the median is
-taken. Figures of one run compare; those of two runs do not.
-"""
+"""What is measured of events: publishing, the chain, the inbox, the durable path, latency; each in one process."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import secrets
-import statistics
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -18,9 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import uvloop
-
-from benchmarks.peers.environment import run_peer
 from opsplane.clock import SYSTEM
 from opsplane.database import Doorbell, Pool, migrate
 from opsplane.embedded import Postgres, Valkey
@@ -42,9 +33,8 @@ from opsplane.events import (
     new_event,
 )
 from opsplane.resilience import Stop, run_duties
-from opsplane.telemetry import configure_logging
 
-ROUNDS, COUNT, PEER_COUNT, SLOW_PEER_COUNT = 5, 50_000, 20_000, 3_000
+COUNT = 50_000
 TOPIC = "bench.note.written"
 SCHEMA = {
     "type": "object",
@@ -56,22 +46,11 @@ SCHEMA = {
         "quantity": {"type": "integer", "minimum": 0},
     },
 }
-GOALS = {
-    "publish_cpu_us": 6.0, "chain_cpu_us": 16.0, "publish_per_s": 150_000, "chain_per_s": 60_000,
-    "batch_per_s": 100_000, "inbox_per_s": 15_000, "durable_per_s": 20_000,
-}  # fmt: skip
 
 
-def run() -> dict[str, Any]:
-    """Events a second, CPU µs an event, ratios to the peers, and the distance to each goal."""
-    configure_logging("bench", level="error")
-    with tempfile.TemporaryDirectory(prefix="opsplane-bench-events-") as home:
-        found = uvloop.run(_with_engines(Path(home)))
-    print(json.dumps(found, indent=2))
-    return found
-
-
-async def _with_engines(home: Path) -> dict[str, Any]:
+@asynccontextmanager
+async def benches(home: Path) -> AsyncIterator[Bench]:
+    """The bench on engines of its own, whose data is in `home`."""
     users = {user: secrets.token_urlsafe(16) for user in ("events", "service", "admin")}
     password = secrets.token_urlsafe(16)
     valkey = Valkey(home / "valkey", port=free_ports(1)[0], passwords=users, log=home / "valkey.log")
@@ -82,56 +61,17 @@ async def _with_engines(home: Path) -> dict[str, Any]:
         await asyncio.to_thread(valkey.start)
         await asyncio.to_thread(postgres.start)
         postgres.provision({"bench": "bench"})
-        return await _measure(home, valkey, postgres.dsn("bench", "bench", "bench"))
+        bench = await Bench.open(valkey.url("admin"), postgres.dsn("bench", "bench", "bench"), home)
+        try:
+            yield bench
+        finally:
+            await bench.close()
     finally:
         postgres.stop()
         valkey.stop()
 
 
-async def _measure(home: Path, valkey: Valkey, dsn: str) -> dict[str, Any]:
-    (home / "schemas" / TOPIC).mkdir(parents=True)
-    (home / "schemas" / TOPIC / "1.json").write_text(json.dumps(SCHEMA))
-    pool = await Pool.open(dsn, max_size=4)
-    await migrate(pool, "events", "opsplane.events.migrations")
-    bench = Bench(connect(valkey.url("admin")), pool, Doorbell(dsn), Schemas.load(home / "schemas"))
-    rounds: dict[str, list[float]] = {}
-    try:
-        for _ in range(ROUNDS):
-            for name, part in bench.parts().items():
-                await bench.clear()
-                for figure, value in (await part()).items():
-                    rounds.setdefault(f"{name}_{figure}", []).append(value)
-            for peer, count in (("redis", PEER_COUNT), ("faststream", SLOW_PEER_COUNT)):
-                answer = await asyncio.to_thread(run_peer, peer, valkey.url("admin"), str(count))
-                for figure, value in answer.items():
-                    rounds.setdefault(f"{peer}_{figure}", []).append(value)
-        await bench.clear()
-        latency = await bench.latency()
-    finally:
-        await bench.close()
-    return _summary({name: statistics.median(values) for name, values in rounds.items()}, latency)
-
-
-def _summary(figures: dict[str, float], latency: dict[str, float]) -> dict[str, Any]:
-    ratios = {
-        "publish, × redis-py pipeline by CPU": figures["redis_publish_cpu_us"] / figures["publish_cpu_us"],
-        "publish, × FastStream by CPU": figures["faststream_publish_cpu_us"] / figures["publish_cpu_us"],
-        "chain, × redis-py loop by CPU": figures["redis_consume_cpu_us"] / figures["chain_cpu_us"],
-        "chain, × FastStream by CPU": figures["faststream_consume_cpu_us"] / figures["chain_cpu_us"],
-    }
-    goals = {}
-    for name, goal in GOALS.items():
-        better = goal / figures[name] if name.endswith("_us") else figures[name] / goal
-        goals[name] = {"goal": goal, "found": round(figures[name], 2), "of goal": round(better, 2)}
-    return {
-        "rounds": ROUNDS, "events": COUNT, "bytes per event": len(encode(_event(0))),
-        "figures": {name: round(value, 2) for name, value in sorted(figures.items())},
-        "ratios": {name: round(value, 1) for name, value in ratios.items()},
-        "latency at 1000/s, ms": latency, "goals": goals,
-    }  # fmt: skip
-
-
-def _event(number: int) -> Event[Any]:
+def event(number: int) -> Event[Any]:
     data = {"note": "x" * 400, "price": 12.5, "quantity": number % 7}
     return new_event(TOPIC, data, source="bench", subject=f"note-{number % 1000}")
 
@@ -151,10 +91,21 @@ class Meter:
 
 @dataclass
 class Bench:
+    """One service with its database, a broker, and the parts that are measured."""
+
+    url: str
     broker: Broker
     pool: Pool
     doorbell: Doorbell
     schemas: Schemas
+
+    @classmethod
+    async def open(cls, url: str, dsn: str, home: Path) -> Bench:
+        (home / "schemas" / TOPIC).mkdir(parents=True)
+        (home / "schemas" / TOPIC / "1.json").write_text(json.dumps(SCHEMA))
+        pool = await Pool.open(dsn, max_size=4)
+        await migrate(pool, "events", "opsplane.events.migrations")
+        return cls(url, connect(url), pool, Doorbell(dsn), Schemas.load(home / "schemas"))
 
     def parts(self) -> dict[str, Callable[[], Awaitable[dict[str, float]]]]:
         return {
@@ -164,13 +115,13 @@ class Bench:
 
     async def publish(self, count: int = COUNT) -> dict[str, float]:
         """Validate, encode and publish in bulk; making the events is the caller's and not counted."""
-        events = [_event(number) for number in range(count)]
+        events = [event(number) for number in range(count)]
         meter = Meter(count)
         for first in range(0, count, 500):
             chunk = events[first : first + 500]
-            for event in chunk:
-                self.schemas.require(event.type, event.data)
-            await self.broker.publish_many([Entry(TOPIC, encode(event)) for event in chunk])
+            for one in chunk:
+                self.schemas.require(one.type, one.data)
+            await self.broker.publish_many([Entry(TOPIC, encode(one)) for one in chunk])
         return meter.read()
 
     async def chain(self) -> dict[str, float]:
@@ -187,7 +138,7 @@ class Bench:
         async with self.consuming(
             ConsumerGroup([handle], self.service, self.broker, self.schemas, prefetch=1000)
         ):
-            await _until(lambda: done >= COUNT)
+            await until(lambda: done >= COUNT)
             return meter.read()
 
     async def batch(self) -> dict[str, float]:
@@ -204,7 +155,7 @@ class Bench:
         async with self.consuming(
             ConsumerGroup([handle], self.service, self.broker, self.schemas, prefetch=1000)
         ):
-            await _until(lambda: done >= COUNT)
+            await until(lambda: done >= COUNT)
             return meter.read()
 
     async def inbox(self) -> dict[str, float]:
@@ -217,7 +168,7 @@ class Bench:
         outbox = Outbox(self.schemas, "bench", self.doorbell)
         for first in range(0, COUNT, 500):
             async with self.pool.transaction() as tx:
-                await outbox.publish(tx, *[_event(number) for number in range(first, first + 500)])
+                await outbox.publish(tx, *[event(number) for number in range(first, first + 500)])
         done = 0
 
         @consumer(TOPIC, group="durable", batch=500)
@@ -229,7 +180,7 @@ class Bench:
         meter = Meter(COUNT)
         group = ConsumerGroup([handle], self.service, self.broker, self.schemas, prefetch=1000)
         async with self.consuming(group, relay):
-            await _until(lambda: done >= COUNT)
+            await until(lambda: done >= COUNT)
             return meter.read()
 
     async def consume_once(self, meter: Meter) -> dict[str, float]:
@@ -247,7 +198,7 @@ class Bench:
         async with self.consuming(
             ConsumerGroup([handle], self.service, self.broker, self.schemas, prefetch=1000)
         ):
-            await _until(lambda: done >= COUNT)
+            await until(lambda: done >= COUNT)
             return meter.read()
 
     async def latency(self, rate: int = 1000, seconds: int = 5) -> dict[str, float]:
@@ -264,10 +215,10 @@ class Bench:
             start = time.perf_counter()
             for number in range(rate * seconds):
                 await asyncio.sleep(max(0.0, start + number / rate - time.perf_counter()))
-                event = _event(number)
-                sent[event.id] = time.perf_counter()
-                await self.broker.publish_many([Entry(TOPIC, encode(event))])
-            await _until(lambda: len(waits) >= rate * seconds)
+                told = event(number)
+                sent[told.id] = time.perf_counter()
+                await self.broker.publish_many([Entry(TOPIC, encode(told))])
+            await until(lambda: len(waits) >= rate * seconds)
         waits.sort()
         return {f"p{percent}": round(waits[len(waits) * percent // 100] * 1e3, 2) for percent in (50, 99)}
 
@@ -297,11 +248,7 @@ class Bench:
         await self.pool.close()
 
 
-async def _until(check: Callable[[], bool]) -> None:
+async def until(check: Callable[[], bool]) -> None:
     async with asyncio.timeout(240):
         while not check():
             await asyncio.sleep(0.005)
-
-
-if __name__ == "__main__":
-    run()
