@@ -50,6 +50,11 @@ def default_gateway_yaml() -> str:
     return "".join(kept)
 
 
+def default_events_yaml() -> str:
+    """The `events.yaml` a new installation starts with: the defaults, explained."""
+    return resources.files("opsplane").joinpath("events", "events.yaml").read_text(encoding="utf-8")
+
+
 def run(roles: Sequence[str], state: Path) -> None:
     """Serve `roles` of the installation in `state` until SIGTERM or SIGINT, then stop gracefully.
 

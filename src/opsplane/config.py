@@ -113,6 +113,12 @@ class Gateway(msgspec.Struct, frozen=True):
     public_url: str
 
 
+class Events(msgspec.Struct, frozen=True):
+    """The file of wishes about topics; relative to the state directory."""
+
+    file: str = "events.yaml"
+
+
 class Worker(msgspec.Struct, frozen=True):
     """How the worker role runs tasks."""
 
@@ -137,8 +143,14 @@ class Settings(msgspec.Struct, frozen=True):
     objects: Objects
     identity: Identity
     gateway: Gateway
+    events: Events = Events()
     worker: Worker = Worker()
     logs: Logs = Logs()
+
+    @property
+    def events_file(self) -> Path:
+        """Where events.yaml is."""
+        return Path(self.state) / self.events.file
 
 
 def state_directory(given: str | None = None) -> Path:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import cyclopts
@@ -82,3 +83,24 @@ async def rebuild(
     note(f"✓ put back {sum(done.refilled.values())} events")
     rows = [{"topic": name, "events": count} for name, count in sorted(done.refilled.items())]
     emit(rows if rows or common.output != "table" else "Nothing was missing.", common.output)
+
+
+@app.command
+def lint(
+    *,
+    file: Annotated[
+        Path | None, Parameter(help="An events.yaml to look at instead of the installation's.")
+    ] = None,
+    common: Common = DEFAULTS,
+) -> None:
+    """Check events.yaml (exit code 1 with all errors at once), then say what holds for each of its patterns."""
+    from opsplane import config
+    from opsplane.errors import NotFound
+    from opsplane.events.configuration import parse
+
+    path = file or config.load(config.state_directory(common.state)).events_file
+    if not path.is_file():
+        raise NotFound(f"There is no file {path}.", remedy="Name another one with --file.")
+    found = parse(path.read_text(encoding="utf-8"), str(path))
+    note("✓ No errors.")
+    emit([*found.topics, found.policy("")], common.output)

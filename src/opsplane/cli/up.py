@@ -123,9 +123,9 @@ def _bootstrap(directory: Path, admin_socket: Path) -> dict[str, Any]:
 
 def _prepared(state: Path, port: int | None, only: list[str]) -> dict[str, Any]:
     """The installation made ready, with everything switched off that `only` does not need."""
-    from opsplane.app import PROCESSES, default_gateway_yaml
+    from opsplane.app import PROCESSES, default_events_yaml, default_gateway_yaml
 
-    document = embedded.prepare(state, port, default_gateway_yaml())
+    document = embedded.prepare(state, port, default_gateway_yaml(), default_events_yaml())
     everything = embedded.named([*embedded.ENGINES, *PROCESSES], embedded.ENGINES, PROCESSES)
     needed = set(only) if set(only) <= set(embedded.ENGINES) else {*only, *embedded.ENGINES}
     embedded.switch(state, on=everything, off=set(everything) - needed if only else ())

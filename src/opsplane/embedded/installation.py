@@ -57,12 +57,12 @@ def read(state: Path) -> dict[str, Any]:
     return document
 
 
-def prepare(state: Path, port: int | None, gateway_yaml: str) -> dict[str, Any]:
+def prepare(state: Path, port: int | None, gateway_yaml: str, events_yaml: str = "") -> dict[str, Any]:
     """The installation in `state` ready to be started, created where there is none yet.
 
     Passwords and ports stay what they were; an internal port that something else took meanwhile is
-    replaced. `port` is the public one (default: as before, first 8080). `gateway_yaml` is written once
-    and is the user's from then on. Raises before anything is changed. Hold the lock.
+    replaced. `port` is the public one (default: as before, first 8080). `gateway_yaml` and `events_yaml` are
+    written once and are the user's from then on. Raises before anything is changed. Hold the lock.
     """
     known = examine(state)
     kill_leftovers(state)
@@ -77,6 +77,8 @@ def prepare(state: Path, port: int | None, gateway_yaml: str) -> dict[str, Any]:
     ensure_keys(places.path("keys"))
     if not places.path("gateway.yaml").exists():
         own_file(places.path("gateway.yaml"), gateway_yaml, None)
+    if not places.path("events.yaml").exists():
+        own_file(places.path("events.yaml"), events_yaml, None)
     own_file(places.path("installation.json"), json.dumps(document, indent=2) + "\n", None)
     return document
 
@@ -200,6 +202,7 @@ def _document(places: Places, passwords: Mapping[str, Any], ports: Mapping[str, 
             "directory": str(places.gateway),
             "public_url": f"http://{LOOPBACK}:{ports['envoy']}",
         },
+        "events": {"file": str(places.path("events.yaml"))},
     }
 
 

@@ -4,20 +4,11 @@ from typing import Literal
 
 import msgspec
 
+from opsplane.documents import Duration, Rate
+
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 Balance = Literal["round_robin", "least_request", "random"]
 Algorithm = Literal["RS256", "ES256"]
-
-
-class Duration(float):
-    """Seconds, written as `250ms`, `30s`, `5m` or `2h`."""
-
-
-class Rate(msgspec.Struct, frozen=True):
-    """So many requests in so many seconds, written as `600/1m`; also the size of a burst."""
-
-    count: int
-    seconds: float
 
 
 class Listen(msgspec.Struct, frozen=True):

@@ -6,9 +6,9 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+from opsplane.documents import Path, Reader, nearest
 from opsplane.gateway.document import GatewayConfig, Policies, Route, Service
-from opsplane.gateway.reader import Path, Reader
-from opsplane.gateway.rejection import GatewayRejected, nearest
+from opsplane.gateway.rejection import GatewayRejected
 from opsplane.gateway.resolution import decided
 from opsplane.gateway.stages.policies.cors import NOWHERE
 
@@ -26,7 +26,7 @@ def parse(text: str, file: str, *, services: Mapping[str, Sequence[str]]) -> Gat
     Raises `GatewayRejected` with every error at once, each with file, line, column, key and, where one is
     close, the name that was probably meant.
     """
-    reader = Reader()
+    reader = Reader(GatewayRejected, hidden=("resources",))
     config = reader.read(text, file, GatewayConfig)
     if config is not None:
         _Checks(reader, config, services).run()

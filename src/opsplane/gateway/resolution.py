@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from opsplane.gateway.document import Defaults, GatewayConfig, Policies, Preset, Rate, Route
+from opsplane.documents import Rate
+from opsplane.gateway.document import Defaults, GatewayConfig, Policies, Preset, Route
 
 Kind = Literal["exact", "template", "prefix", "regex"]
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from opsplane.gateway.document import GatewayConfig, Rate
+from opsplane.documents import Rate
+from opsplane.gateway.document import GatewayConfig
 from opsplane.gateway.resolution import SAFE_METHODS, Resolved
 from opsplane.gateway.stages.policies.cors import CORS, cors_of, preflight_route
 from opsplane.gateway.stages.policies.limits import (

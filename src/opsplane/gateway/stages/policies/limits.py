@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from opsplane.gateway.document import Rate
+from opsplane.documents import Rate
 from opsplane.gateway.stages.policies.identity import USER
 from opsplane.gateway.stages.typed import duration, overwrite, typed
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import types
 import typing
+from collections.abc import Collection
 from typing import Any, Literal, TypeVar
 
 import msgspec
 import yaml
 
+from opsplane.documents.rejection import DocumentRejected, Violation, nearest
+from opsplane.documents.values import Duration, Rate
 from opsplane.errors import InvalidInput
-from opsplane.gateway.document import Duration, Rate
-from opsplane.gateway.rejection import GatewayRejected, Violation, nearest
 from opsplane.resilience import seconds
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -21,9 +22,22 @@ _KINDS = {str: "a text", int: "a whole number", bool: "true or false"}
 
 
 class Reader:
-    """Reads one document; afterwards `violations` and the place of every value are known."""
+    """Reads one document; afterwards `violations` and the place of every value are known.
 
-    def __init__(self) -> None:
+    `rejected` is raised for what is no YAML at all; `hidden` are fields of the document that no file may set; a file
+    may be `empty` when the document has a default for everything.
+    """
+
+    def __init__(
+        self,
+        rejected: type[DocumentRejected] = DocumentRejected,
+        *,
+        hidden: Collection[str] = (),
+        empty: bool = False,
+    ) -> None:
+        self._rejected = rejected
+        self._empty = empty
+        self._hidden = frozenset(hidden)
         self.violations: list[Violation] = []
         self.marks: dict[Path, tuple[int, int]] = {}
         self._wrong: set[Path] = set()
@@ -32,14 +46,16 @@ class Reader:
     def read(self, text: str, file: str, kind: type[T]) -> T | None:
         """The document as `kind`, as far as it can be read: what is wrong is left out and complained of.
 
-        None when too much is missing to go on; raises `GatewayRejected` for broken YAML.
+        None when too much is missing to go on; raises `rejected` for broken YAML.
         """
         try:
             node = yaml.compose(text, Loader=yaml.SafeLoader)
         except yaml.YAMLError as error:
-            raise GatewayRejected(file, [_syntax(error)]) from error
+            raise self._rejected(file, [_syntax(error)]) from error
+        if node is None and self._empty:
+            return kind()
         if node is None:
-            raise GatewayRejected(file, [Violation(1, 1, "", "The file is empty.")])
+            raise self._rejected(file, [Violation(1, 1, "", "The file is empty.")])
         value = self._struct(node, kind, ())
         return None if value is _ABSENT else typing.cast("T", value)
 
@@ -75,7 +91,7 @@ class Reader:
 
     def _struct(self, node: yaml.Node, kind: type[msgspec.Struct], path: Path) -> Any:
         fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
-        hidden = {"resources"} if not path else set()
+        hidden = self._hidden if not path else frozenset()
         given: dict[str, Any] = {}
         for key, child in self._entries(node, path):
             if key not in fields or key in hidden:

@@ -1,0 +1,16 @@
+"""`events.yaml`: what an installation wants of its topics."""
+
+from __future__ import annotations
+
+from opsplane.events.configuration.document import Durability, EventsConfig, TopicPolicy
+from opsplane.events.configuration.file import EventsFile
+from opsplane.events.configuration.parsing import EventsRejected, parse
+
+__all__ = [
+    "Durability",
+    "EventsConfig",
+    "EventsFile",
+    "EventsRejected",
+    "TopicPolicy",
+    "parse",
+]
