@@ -30,20 +30,6 @@ async def drain(world, **options):
         pass
 
 
-class Dying:
-    """A broker whose process is killed after it sent and before it could mark."""
-
-    def __init__(self, broker, deaths):
-        self.broker, self.deaths = broker, deaths
-
-    async def publish_many(self, entries):
-        ids = await self.broker.publish_many(entries)
-        if self.deaths:
-            self.deaths -= 1
-            raise BrokerUnavailable("killed")
-        return ids
-
-
 async def test_a_rolled_back_transaction_publishes_nothing(world):
     with pytest.raises(ZeroDivisionError):
         await _publish_and_fail(world)
@@ -83,20 +69,6 @@ async def test_an_event_committed_late_is_not_passed_over(world):
         assert [event.data["sku"] for event in await stream(world)] == ["p2"]
     await drain(world)
     assert [event.data["sku"] for event in await stream(world)] == ["p2", "p1"]
-
-
-async def test_a_relay_killed_between_sending_and_marking_loses_nothing_and_keeps_the_order(world):
-    events = [world.item(number) for number in range(200)]
-    for first in range(0, 200, 50):
-        await publish(world, *events[first : first + 50])
-        with pytest.raises(BrokerUnavailable):
-            await relay(world, Dying(world.broker, 1)).publish_waiting()
-    await drain(world)
-    first_seen = list(dict.fromkeys((event.id, event.sequence) for event in await stream(world)))
-    assert len(first_seen) == 200, "a repeated delivery has the number of the first"
-    for subject in ("p0", "p1", "p2"):
-        wanted = [event.id for event in events if event.subject == subject]
-        assert [one for one, _ in first_seen if one in set(wanted)] == wanted
 
 
 async def test_one_refused_topic_does_not_hold_up_the_others(world):

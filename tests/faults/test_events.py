@@ -1,0 +1,128 @@
+"""Events whose relay, consumers, broker or database die: none committed is lost, none has its effect twice.
+
+Each experiment has a control without the fault and a planted defect that the same check must see. The short form runs
+with the suite, `make faults` runs the long one; both print their figures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from tests.faults.event_lab import EFFECTS, PUBLISHED, WAITING, Lab, Order, Verdict, eventually, lab_on
+
+
+def sizes(short: tuple[int, ...], long: tuple[int, ...]) -> list[object]:
+    return [short, pytest.param(*long, marks=[pytest.mark.long, pytest.mark.timeout(480)])]
+
+
+@pytest.fixture
+async def lab(database: str, broker_url: str, tmp_path: Path) -> AsyncIterator[Lab]:
+    async with lab_on(database, broker_url, tmp_path / "notes") as found:
+        yield found
+
+
+async def unmarked(lab: Lab) -> int:
+    """How many entries the stream has beyond the events marked as published: it only grows, with each sent twice."""
+    return await lab.length() - await lab.number(PUBLISHED)
+
+
+async def kill_relays(lab: Lab, times: int, *options: str) -> int:
+    """How many of the kills left events sent and not marked; the others came before sending, or after marking."""
+    amid = known = 0
+    for kill in range(times):
+        relay = lab.start("relay", *options)
+        await grown(lab.length)
+        match kill % 3:
+            case 0:
+                await grown(lab.length)
+            case 1:
+                await grown(lambda: lab.number(PUBLISHED))
+            case 2:
+                await eventually(lambda: lab.number(WAITING))
+        lab.kill(relay)
+        await asyncio.sleep(0.05)  # PostgreSQL may still be at its last statement
+        amid += (found := await unmarked(lab)) > known
+        known = found
+    return amid
+
+
+async def grown(number: Callable[[], Awaitable[int]]) -> None:
+    """Return when `number` is higher than it was at the call."""
+    before = await number()
+
+    async def higher() -> bool:
+        return await number() > before
+
+    await eventually(higher)
+
+
+@pytest.mark.parametrize(("count", "times"), sizes((2_000, 3), (50_000, 30)))
+async def test_relay_killed_again_and_again(lab: Lab, count: int, times: int) -> None:
+    lab.start("consumer")
+    writer = lab.write(count, size=count // 200, pace=times / 200)
+    amid = await kill_relays(lab, times)
+    lab.start("relay")
+    assert await lab.finished(writer)
+    verdict, order = await lab.verdict(), await lab.order()
+    print(f"\nkill -9 of the relay: {times} times, {amid} amid publishing: {verdict}, {order}")
+    assert verdict == Verdict(count, 0, 0, 0)
+    assert order.disordered == 0
+    assert 0 < amid <= order.copies  # the fault did hit what was sent and not marked
+
+
+async def test_control_nothing_is_killed(lab: Lab) -> None:
+    lab.start("consumer")
+    lab.start("relay")
+    assert await lab.finished(lab.write(2_000))
+    assert await lab.verdict() == Verdict(2_000, 0, 0, 0)
+    assert await lab.order() == Order(0, 0)
+
+
+async def test_planted_a_relay_that_marks_first_is_seen_to_lose(lab: Lab) -> None:
+    lab.start("consumer")
+    writer = lab.write(2_000, size=10, pace=0.015)
+    await kill_relays(lab, 3, "--marks-first")
+    lab.start("relay")
+    assert not await lab.finished(writer, seconds=2.0)
+    assert (await lab.verdict()).lost > 0
+
+
+async def kill_consumers(lab: Lab, times: int, *options: str) -> int:
+    """How many entries the killed consumers held; of two that run, one is killed and replaced each time.
+
+    It happens amid handling, and just after an effect was committed in turn.
+    """
+    options = ("--slow", "0.001", *options)  # seconds for each event
+    running = [lab.start("consumer", *options) for _ in range(2)]
+    held = 0
+    for kill in range(times):
+        victim = running.pop(0)
+        await eventually(lambda victim=victim: lab.held(victim))
+        await (grown(lambda: lab.number(EFFECTS)) if kill % 2 else asyncio.sleep(0.005))
+        lab.kill(victim)
+        held += await lab.held(victim)
+        running.append(lab.start("consumer", *options))
+    return held
+
+
+@pytest.mark.parametrize(("count", "times"), sizes((2_000, 3), (50_000, 30)))
+async def test_consumers_killed_with_entries_in_flight(lab: Lab, count: int, times: int) -> None:
+    lab.start("relay")
+    writer = lab.write(count, size=count // 200, pace=times / 200)
+    held = await kill_consumers(lab, times)
+    assert await lab.finished(writer)
+    verdict = await lab.verdict()
+    print(f"\nkill -9 of a consumer: {times} times with {held} entries in flight: {verdict}")
+    assert verdict == Verdict(count, 0, 0, 0)
+    assert held > 0
+
+
+async def test_planted_a_consumer_that_acknowledges_first_is_seen_to_lose(lab: Lab) -> None:
+    lab.start("relay")
+    writer = lab.write(2_000, size=20, pace=0.03)
+    await kill_consumers(lab, 3, "--acknowledges-first")
+    assert not await lab.finished(writer, seconds=7.0)  # longer than a lease
+    assert (await lab.verdict()).lost > 0
