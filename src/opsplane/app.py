@@ -121,9 +121,21 @@ class Composition:
 
         if user not in self._brokers:
             url: config.Secret = getattr(self.settings.broker, user)
-            broker = self._brokers[user] = connect(url.reveal())
+            allowed = self.settings.broker.allow_vulnerable
+            broker = self._brokers[user] = connect(url.reveal(), allow_vulnerable=allowed)
             self._stack.push_async_callback(broker.close)
         return self._brokers[user]
+
+    async def require_brokers(self) -> None:
+        """Return when no broker is refused; one that is away is waited for later. Raises `VulnerableServer`."""
+        from opsplane.events import BrokerUnavailable
+        from opsplane.telemetry import get_logger
+
+        for user, broker in self._brokers.items():
+            try:
+                await broker.call("PING")
+            except BrokerUnavailable as error:
+                get_logger("events").warning("events.broker_away", user=user, error=error.message)
 
     def objects(self) -> Any:
         """The object store."""
@@ -322,6 +334,7 @@ async def _run(settings: config.Settings, roles: Sequence[str]) -> None:
         loop.add_signal_handler(number, stop.set)
     async with _composed(settings) as composition:
         parts = [await composition.part(role) for role in roles]
+        await composition.require_brokers()
         duties = [duty for part in parts for duty in part.duties]
         async with asyncio.TaskGroup() as group:
             for part in parts:

@@ -69,11 +69,15 @@ class Engines(msgspec.Struct, frozen=True):
 
 
 class BrokerUrls(msgspec.Struct, frozen=True):
-    """One broker URL for each access right: the events role, services, operators."""
+    """One broker URL for each access right: the events role, services, operators.
+
+    `allow_vulnerable` accepts a server version with a known critical hole.
+    """
 
     events: Secret
     service: Secret
     admin: Secret
+    allow_vulnerable: bool = False
 
 
 class Address(msgspec.Struct, frozen=True):

@@ -21,7 +21,6 @@ from opsplane.events import (
     RetryMover,
     Schemas,
     Service,
-    connect,
     consumer,
     encode,
     new_event,
@@ -53,9 +52,9 @@ class Subject:
         return await self.broker.publish_many([Entry(topic, encode(event)) for event in events])
 
 
-@pytest.fixture(params=["redis streams on valkey"])
-async def subject(request, valkey_engine, broker_url) -> AsyncIterator[Subject]:
-    broker, events, admin = (connect(valkey_engine.url(user)) for user in ("service", "events", "admin"))
+@pytest.fixture
+async def subject(brokers) -> AsyncIterator[Subject]:
+    broker, events, admin = (brokers(user) for user in ("service", "events", "admin"))
     yield Subject(
         broker,
         events,
@@ -185,6 +184,19 @@ async def test_topics_do_not_mix(subject, duties):
     assert (here, there) == (list(range(100)), list(range(100, 200)))
 
 
+async def test_one_handler_of_two_topics_knows_which_is_which(subject, duties):
+    seen: list[tuple[str, int]] = []
+
+    @consumer((TOPIC, OTHER), group=GROUP)
+    async def handle(event, ctx) -> None:
+        seen.append((event.type, event.data["number"]))
+
+    async with duties(subject.group(handle)):
+        await asyncio.gather(subject.publish(1, 2), subject.publish(3, topic=OTHER))
+        await until(lambda: len(seen) >= 3)
+    assert sorted(seen) == [(OTHER, 3), (TOPIC, 1), (TOPIC, 2)]
+
+
 async def test_each_group_gets_every_event_and_each_member_its_share(subject, duties):
     first, second, other = [], [], []
     async with duties(
@@ -219,6 +231,35 @@ async def test_entries_of_a_consumer_that_died_are_delivered_again(subject, duti
     async with duties(subject.group(remembering(TOPIC, seen))):
         await until(lambda: len(seen) == 5)
     assert seen == list(range(5))
+
+
+async def test_who_lives_keeps_what_it_holds_and_who_ended_does_not(subject):
+    await subject.publish(1, 2)
+    await subject.broker.lease(GROUP, "first")
+    reader = await subject.broker.reader(GROUP, "first", [TOPIC])
+    held = await reader.read(10, 0.1)
+    assert await subject.broker.dead_consumers(GROUP, [TOPIC]) == []
+    await subject.broker.unlease(GROUP, "first")
+    assert await subject.broker.dead_consumers(GROUP, [TOPIC]) == ["first"]
+    await asyncio.sleep(0.6)  # nobody takes over what was delivered a moment ago
+    for entry in held:
+        assert await subject.broker.claim_one(GROUP, "second", "first", [TOPIC]) == entry
+        assert [await subject.broker.count_start(GROUP, entry) for _ in range(2)] == [1, 2]
+    assert await subject.broker.claim_one(GROUP, "third", "first", [TOPIC]) is None
+    await reader.close()
+
+
+async def test_an_entry_deleted_meanwhile_is_no_obstacle_to_the_rest(subject, duties):
+    ids = await subject.publish(*range(4))
+    reader = await subject.broker.reader(GROUP, "dead", [TOPIC])
+    assert len(await reader.read(10, 0.1)) == 4
+    await reader.close()
+    await subject.events.call("XDEL", TOPIC, ids[0], ids[2])
+    seen: list[int] = []
+    async with duties(subject.group(remembering(TOPIC, seen))):
+        await until(lambda: len(seen) == 2)
+    assert seen == [1, 3]
+    assert await subject.broker.dead_consumers(GROUP, [TOPIC]) == [], "nothing is held any more"
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00\xff\xfe", "Ω≈ç√ 田中さん \u202e".encode(), b"x" * 1_000_000])
@@ -300,3 +341,24 @@ async def test_calls_side_by_side_get_their_own_answers(subject):
         task.cancel()
     rest = await asyncio.gather(*tasks[1::2])
     assert [one.decode() for one in rest] == [f"n{number}" for number in range(1, 50, 2)]
+
+
+async def test_after_a_restart_of_the_server_nothing_published_or_held_is_missing(subject, server, duties):
+    await subject.publish(*range(10))
+    reader = await subject.broker.reader(GROUP, "dead", [TOPIC])
+    assert len(await reader.read(4, 0.1)) == 4
+    await reader.close()
+    await asyncio.to_thread(server.stop)
+    with pytest.raises(BrokerUnavailable):
+        await subject.publish(10)
+    server.start()  # from this thread, to which the kernel ties the server's life
+    seen: list[int] = []
+    async with duties(subject.group(remembering(TOPIC, seen))):
+        await until(lambda: len(seen) >= 10)
+    assert sorted(seen) == list(range(10))
+
+
+async def test_a_service_may_run_no_scripts_and_change_no_server(subject):
+    for command in (("EVAL", "return 1", "0"), ("CONFIG", "SET", "appendonly", "no"), ("FLUSHALL",)):
+        with pytest.raises(BrokerUnavailable, match="NOPERM"):
+            await subject.broker.call(*command)

@@ -61,7 +61,8 @@ class Session:
 
         if user not in self._brokers:
             url: config.Secret = getattr(self.settings.broker, user)
-            self._brokers[user] = connect(url.reveal())
+            allowed = self.settings.broker.allow_vulnerable
+            self._brokers[user] = connect(url.reveal(), allow_vulnerable=allowed)
             self._stack.push_async_callback(self._brokers[user].close)
         return self._brokers[user]
 

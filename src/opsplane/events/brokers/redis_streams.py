@@ -35,9 +35,10 @@ return #due
 class RedisStreams:
     """A `Broker` on Redis ≥ 6.2 or Valkey; no command newer than Redis 7.0 is used."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, allow_vulnerable: bool = False) -> None:
         self._address = Address(url)
-        self._connection = Connection(self._address)
+        self._allow_vulnerable = allow_vulnerable
+        self._connection = self._connect()
         self._leases = LeaseKeeper(url)
         self._recovery = Recovery(self._connection)
 
@@ -55,7 +56,7 @@ class RedisStreams:
 
     async def reader(self, group: str, consumer: str, streams: Sequence[str]) -> Reader:
         """A reader with a connection of its own."""
-        reader = StreamReader(Connection(self._address), group, consumer, streams)
+        reader = StreamReader(self._connect(), group, consumer, streams)
         await reader.create_groups()
         return reader
 
@@ -156,6 +157,9 @@ class RedisStreams:
         """Close the connection and stop the lease thread."""
         self._leases.close()
         await self._connection.close()
+
+    def _connect(self) -> Connection:
+        return Connection(self._address, allow_vulnerable=self._allow_vulnerable)
 
     def _release(self, group: str, entry: Delivered) -> list[tuple[Any, ...]]:
         commands: list[tuple[Any, ...]] = [("XACK", entry.stream, group, entry.id)]

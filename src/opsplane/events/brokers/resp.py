@@ -12,6 +12,7 @@ import hiredis
 
 from opsplane.errors import InvalidInput
 from opsplane.events.broker import BrokerUnavailable
+from opsplane.events.brokers.servers import BEFORE_REDIS_6, Server, refuse_vulnerable, server_of
 
 Command = tuple[Any, ...]
 
@@ -114,11 +115,15 @@ class _Protocol(asyncio.Protocol):
 
 
 class Connection:
-    """One connection, made on first use and again after it was lost; `timeout` seconds of silence lose it."""
+    """One connection, made on first use and again after it was lost; `timeout` seconds of silence lose it.
 
-    def __init__(self, address: Address, timeout: float = 10.0) -> None:
+    A server with a known critical hole is refused unless `allow_vulnerable`.
+    """
+
+    def __init__(self, address: Address, timeout: float = 10.0, *, allow_vulnerable: bool = False) -> None:
         self._address = address
         self._timeout = timeout
+        self._allow_vulnerable = allow_vulnerable
         self._protocol: _Protocol | None = None
         self._connecting = asyncio.Lock()
 
@@ -162,15 +167,17 @@ class Connection:
                 greeting.append(("AUTH", *user, self._address.password))
             if self._address.database:
                 greeting.append(("SELECT", str(self._address.database)))
-            if greeting:
-                await self._greet(protocol, greeting)
+            await self._greet(protocol, greeting)
             self._protocol = protocol
             return protocol
 
     async def _greet(self, protocol: _Protocol, greeting: Sequence[Command]) -> None:
         try:
-            for reply in await protocol.send(greeting):
+            *replies, server = await protocol.send([*greeting, ("HELLO", "2")])
+            for reply in replies:
                 _check(reply)
+            if not self._allow_vulnerable:
+                refuse_vulnerable(_server(server), self._address)
         except BaseException:
             if protocol.transport is not None:
                 protocol.transport.abort()
@@ -191,6 +198,13 @@ class Connection:
             raise BrokerUnavailable(
                 f"The broker at {address} cannot be reached: {error}.", remedy="See: opsplane status"
             ) from error
+
+
+def _server(greeting: Any) -> Server:
+    if "unknown command" in str(greeting).lower():
+        return BEFORE_REDIS_6
+    _check(greeting)
+    return server_of(greeting)
 
 
 def _check(reply: Any) -> None:
