@@ -87,7 +87,9 @@ class ConsumerGroup:
         """Run every entry through the chain and settle it."""
         if not entries:
             return
-        settler = Settler(self._broker, self.group, self.consumer, self._handling.clock)
+        settler = Settler(
+            self._broker, self.group, self.consumer, self._handling.clock, self._handling.personal
+        )
         started = time.perf_counter()
         works = []
         for entry in entries:

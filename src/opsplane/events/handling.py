@@ -18,6 +18,7 @@ from opsplane.events.chain import (
     validate_work,
 )
 from opsplane.events.consumer import Consumer, Service
+from opsplane.events.personal import Personal
 from opsplane.events.schemas import Schemas
 from opsplane.resilience import Stop
 from opsplane.telemetry import get_logger
@@ -35,6 +36,7 @@ class Handling:
         self.clock = service.clock
         self.deadlines = Deadlines()
         self.effects = Effects(service, self.deadlines)
+        self.personal = Personal(schemas)
         self._schemas = schemas
 
     @property

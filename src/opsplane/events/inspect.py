@@ -13,7 +13,7 @@ from opsplane.database import Pool, sql
 from opsplane.events.broker import Broker
 from opsplane.events.brokers import keys
 from opsplane.events.brokers.resp import CommandRefused
-from opsplane.events.deadletters.letter import event_of
+from opsplane.events.personal import event_of
 from opsplane.events.streams import SUFFIX, number, topics
 
 COUNTED = 10_000

@@ -68,7 +68,7 @@ class Takeover:
         group = self._handling.group
         starts = await self._broker.count_start(group, entry)
         if starts > self._max_deliveries:
-            settler = Settler(self._broker, group, consumer, self._handling.clock)
+            settler = Settler(self._broker, group, consumer, self._handling.clock, self._handling.personal)
             work = Work(entry, recovered=True)
             if work.topic in self._handling.consumers:
                 work.consumer = self._handling.consumers[work.topic]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import traceback
 from typing import NamedTuple
 
 import psycopg
@@ -16,7 +14,6 @@ from opsplane.events.envelope import Undecodable
 from opsplane.resilience import Retry
 
 UNAVAILABLE_RETRY = Retry(12, "500ms..30s")  # a dependency that restarts must not cost events
-_FRAMES = 3
 
 
 class Verdict(NamedTuple):
@@ -56,10 +53,3 @@ def classify(error: Exception, declared: Retry) -> Verdict:
     if isinstance(error, Conflict):
         return Verdict("conflict", Retry(min(1, declared.attempts), declared.backoff))
     return Verdict("internal", Retry(min(1, declared.attempts), declared.backoff))
-
-
-def fingerprint(reason: str, error: Exception) -> str:
-    """Sixteen hex digits, equal for errors of one cause: class and innermost frames, without values or line numbers."""
-    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
-    places = [f"{frame.filename.rsplit('/', 2)[-1]}:{frame.name}" for frame in frames]
-    return hashlib.sha256("|".join([reason, type(error).__name__, *places]).encode()).hexdigest()[:16]

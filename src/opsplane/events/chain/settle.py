@@ -12,8 +12,11 @@ import msgspec
 from opsplane.clock import Clock
 from opsplane.errors import InvalidInput
 from opsplane.events.broker import Broker, Done
-from opsplane.events.chain.classification import Verdict, classify, fingerprint
+from opsplane.events.chain.classification import Verdict, classify
+from opsplane.events.chain.fingerprint import fingerprint
 from opsplane.events.chain.work import Work
+from opsplane.events.personal import Personal, View
+from opsplane.events.schemas import Schemas
 from opsplane.resilience import Retry
 from opsplane.telemetry import counter, gauge, get_logger, histogram
 
@@ -33,8 +36,11 @@ MOST_VIOLATIONS = 200
 class Settler:
     """Settles the entries of one group."""
 
-    def __init__(self, broker: Broker, group: str, consumer: str, clock: Clock) -> None:
+    def __init__(
+        self, broker: Broker, group: str, consumer: str, clock: Clock, personal: Personal | None = None
+    ) -> None:
         self._broker = broker
+        self._personal = personal or Personal(Schemas())
         self._group = group
         self._consumer = consumer
         self._clock = clock
@@ -66,56 +72,63 @@ class Settler:
         declared = work.consumer.retry if hasattr(work, "consumer") else _NO_RETRY
         verdict = classify(error, declared)
         attempts = _attempts(work)
-        text = f"{type(error).__name__}: {error}"[:500]
+        view = self._personal.view(work.entry.data, work.topic)
+        told = view.text(str(error))
+        text = f"{type(error).__name__}: {told}"[:500]
         at = self._clock.now().isoformat()
         attempts.append({"at": at, "error": text, "durationMs": round(seconds * 1000, 1)})
         _errors.labels(verdict.reason).inc()
         delay = verdict.retry.delay(len(attempts)) if verdict.retry else None
         metadata = self._beside(work, attempts)
         if delay is None:
-            await self.bury(work, verdict, error, metadata)
+            await self.bury(work, verdict, error, metadata, view)
             return
         due = self._clock.now().timestamp() + delay
         await self._broker.schedule_retry(self._group, work.entry, metadata, due)
-        self._tell(work, "retry", error, attempt=len(attempts), delay=round(delay, 3))
+        self._tell(work, "retry", error, told, attempt=len(attempts), delay=round(delay, 3))
 
     def _beside(self, work: Work, attempts: list[Any]) -> dict[str, str]:
         source_id = work.history.get("sourceId", work.entry.id)
         return {**work.history, "sourceTopic": work.topic, "sourceId": source_id, "attempts": _text(attempts)}
 
-    async def bury(self, work: Work, verdict: Verdict, error: Exception, metadata: dict[str, str]) -> None:
-        """Write the dead letter with everything an operator asks about."""
+    async def bury(
+        self, work: Work, verdict: Verdict, error: Exception, metadata: dict[str, str], view: View
+    ) -> None:
+        """Write the dead letter with everything an operator asks about; what is told of it has no personal data."""
+        handler = work.consumer.handler if hasattr(work, "consumer") else None
+        told = view.text(str(error))
         metadata |= {
             "reason": verdict.reason,
-            "message": str(error)[:2000],
+            "message": told[:2000],
             "error": type(error).__name__,
-            "fingerprint": fingerprint(verdict.reason, error),
+            "fingerprint": fingerprint(verdict.reason, error, work.topic, handler),
             "group": self._group,
             "consumer": self._consumer,
             "failedAt": self._clock.now().isoformat(),
         }
         if isinstance(error, InvalidInput) and error.violations:
-            metadata["violations"] = _text(error.violations[:MOST_VIOLATIONS])
+            metadata["violations"] = _text(view.within(error.violations[:MOST_VIOLATIONS]))
         alias = work.consumer.dead_letters if hasattr(work, "consumer") else None
         if alias:
             metadata["deadLetters"] = alias
         await self._broker.dead_letter(self._group, work.entry, work.topic, metadata)
         _dead.labels(work.topic).inc()
-        self._tell(work, "dead_letter", error, reason=verdict.reason)
+        self._tell(work, "dead_letter", error, told, reason=verdict.reason)
 
     async def poison(self, work: Work, starts: int) -> None:
         """Bury an entry whose handling ended the process again and again."""
         error = PoisonousEvent(f"Handling was started {starts} times and ended the process each time.")
         attempt = {"at": self._clock.now().isoformat(), "error": str(error), "durationMs": None}
         metadata = self._beside(work, [*_attempts(work), attempt])
-        await self.bury(work, Verdict("poison", None), error, metadata)
+        view = self._personal.view(work.entry.data, work.topic)
+        await self.bury(work, Verdict("poison", None), error, metadata, view)
 
-    def _tell(self, work: Work, result: str, error: Exception, **facts: Any) -> None:
+    def _tell(self, work: Work, result: str, error: Exception, told: str, **facts: Any) -> None:
         _results.labels(work.topic, self._group, result).inc()
         log.warning(
             "events.settled", result=result, group=self._group, topic=work.topic, entry=work.entry.id,
             event_id=work.event.id if hasattr(work, "event") else None,
-            error=type(error).__name__, text=str(error)[:300], **facts,
+            error=type(error).__name__, text=told[:300], **facts,
         )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from opsplane.events.broker import Delivered
+from opsplane.events.personal import event_of
 
 SUFFIX = ".dlq"
 FOREIGN = "foreign"
@@ -64,14 +65,6 @@ def metadata_of(row: DictRow) -> dict[str, str]:
         "failedAt": row["last_failed_at"].isoformat(),
     }
     return {name: value for name, value in known.items() if value is not None}
-
-
-def event_of(data: bytes) -> Any:
-    """The event as JSON, or as text where it is none."""
-    try:
-        return msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError):
-        return data.decode(errors="replace")
 
 
 def _event(data: bytes) -> dict[str, str]:

@@ -10,8 +10,8 @@ from psycopg.rows import DictRow
 from opsplane.database import Pool, sql
 from opsplane.errors import NotFound
 from opsplane.events.backbone import ROOM
-from opsplane.events.deadletters.letter import event_of
 from opsplane.events.deadletters.selection import Selection
+from opsplane.events.personal import event_of
 from opsplane.events.thresholds import threshold
 
 OPEN = ("waiting", "replaying")
