@@ -29,7 +29,7 @@ THING = Entity(
     columns=(
         Column("code", key=True),
         Column("amount", "decimal", required=True, min="0"),
-        Column("name", required=True, max_length=100),
+        Column("name", required=True, max_length=1000),
     ),
 )
 
