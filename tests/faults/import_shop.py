@@ -1,6 +1,6 @@
 """A worker's workshop with one task type, `thing.import`, whose handler runs in a process of its own.
 
-`planted` puts a defect into that process: a chunk is applied whether or not the ledger has it.
+`planted` puts a defect into that process: an import begins with an empty ledger each time.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.faults.import_process import THING, unledger
+from tests.faults.import_process import THING
 
 from opsplane.clock import SYSTEM
-from opsplane.database import Pool
-from opsplane.files import ObjectStore, open_store
+from opsplane.database import Connection, Pool
+from opsplane.files import ObjectStore, ledger, open_store
 from opsplane.tasks import TaskType
 from opsplane.tasks.bulk import import_type
 
@@ -43,7 +43,7 @@ class ImportShop:
     @asynccontextmanager
     async def runtime(self, service: str | None) -> AsyncIterator[Runtime]:
         if self.planted and os.getpid() != self.home:
-            unledger()
+            forget_first()
         pool = await Pool.open(self.dsn, max_size=3)
         try:
             yield Runtime(pool, self.store())
@@ -52,3 +52,14 @@ class ImportShop:
 
     def store(self) -> ObjectStore:
         return open_store(self.place.as_uri(), "files", "00" * 32, "http://files.test")
+
+
+def forget_first() -> None:
+    """The planted defect."""
+    begin = ledger.Ledger.begin
+
+    async def forgetful(self: ledger.Ledger, tx: Connection, binding: str) -> ledger.State:
+        await self.forget()
+        return await begin(self, tx, binding)
+
+    ledger.Ledger.begin = forgetful  # type: ignore[method-assign]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ MIB = 1024 * 1024
 
 
 class SmallDisk:
-    """A mounted disk; `leave` fills it but for so many bytes, `free` makes room again."""
+    """A mounted disk; `leave` fills it but for so many bytes or files, `free` makes room again."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -28,18 +29,24 @@ class SmallDisk:
     def leave(self, room: int) -> None:
         taken = self.room - room
         assert taken > 0, f"the disk has no more than {self.room} bytes"
-        with self._ballast.open("ab") as file:
+        self._ballast.mkdir(exist_ok=True)
+        with (self._ballast / "bytes").open("ab") as file:
             os.posix_fallocate(file.fileno(), file.tell(), taken)
 
+    def leave_files(self, count: int) -> None:
+        self._ballast.mkdir(exist_ok=True)
+        for number in range(os.statvfs(self.path).f_favail - count):
+            (self._ballast / str(number)).touch()
+
     def free(self) -> None:
-        self._ballast.unlink()
+        shutil.rmtree(self._ballast)
 
 
 @contextmanager
-def small_disk(path: Path, size: int) -> Iterator[SmallDisk]:
-    """A disk of `size` bytes at `path`; the test is skipped where none can be mounted."""
+def small_disk(path: Path, size: int, files: int = 10_000) -> Iterator[SmallDisk]:
+    """A disk of `size` bytes and so many files at `path`; the test is skipped where none can be mounted."""
     path.mkdir()
-    argv = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0755", "tmpfs", str(path)]
+    argv = ["mount", "-t", "tmpfs", "-o", f"size={size},nr_inodes={files},mode=0755", "tmpfs", str(path)]
     done = subprocess.run(argv, check=False, capture_output=True, text=True)
     if done.returncode != 0:
         pytest.skip(f"no small disk can be mounted here: {done.stderr.strip()}")

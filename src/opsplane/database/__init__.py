@@ -6,12 +6,13 @@ from opsplane.database.audit import append_audit
 from opsplane.database.doorbell import Bell, Doorbell
 from opsplane.database.leader import Leader
 from opsplane.database.migrations import migrate
-from opsplane.database.pool import Connection, Pool, after_commit
+from opsplane.database.pool import Connection, DatabaseUnavailable, Pool, after_commit
 from opsplane.database.statements import sql
 
 __all__ = [
     "Bell",
     "Connection",
+    "DatabaseUnavailable",
     "Doorbell",
     "Leader",
     "Pool",

@@ -64,6 +64,11 @@ class Pool:
             ) from error
         return cls(dsn, pool)
 
+    @property
+    def where(self) -> str:
+        """Database, host and port, for messages."""
+        return where(self.dsn)
+
     async def close(self) -> None:
         """Close every connection."""
         await self._pool.close()

@@ -22,16 +22,22 @@ async def on_disk(source: Path | StoredObject) -> AsyncIterator[Path]:
             raise NoSuchObject(f"There is no object {source.key}.", key=source.key)
         yield path
         return
-    with tempfile.NamedTemporaryFile(prefix="opsplane-import-") as copy:
-        try:
+    with tempfile.TemporaryDirectory(prefix="opsplane-import-") as place:
+        copy = Path(place) / "copy"
+        await _fetch(source, copy)
+        yield copy
+
+
+async def _fetch(source: StoredObject, copy: Path) -> None:
+    try:
+        with await asyncio.to_thread(copy.open, "wb") as file:
             async for block in source.store.get(source.key):
-                await asyncio.to_thread(copy.write, block)
-            await asyncio.to_thread(copy.flush)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise OutOfSpace(
-                f"There is no room on the disk for a copy of {source.key}; nothing was imported.",
-                remedy=f"Free space in {tempfile.gettempdir()}, then try again.",
-            ) from error
-        yield Path(copy.name)
+                await asyncio.to_thread(file.write, block)
+            await asyncio.to_thread(file.flush)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise OutOfSpace(
+            f"There is no room on the disk for a copy of {source.key}; nothing was imported.",
+            remedy=f"Free space in {tempfile.gettempdir()}.",
+        ) from error

@@ -68,6 +68,9 @@ class Merge:
         """Merge the rows; those the database refuses are found by halving, and left out."""
         if rows.height == 0:
             return Merged(0, ())
+        await tx.execute(
+            self._clear
+        )  # outside the savepoint, which would keep the old rows' disk space until commit
         try:
             async with tx.transaction():
                 return Merged(await self._attempt(tx, rows), ())
@@ -80,7 +83,6 @@ class Merge:
 
     async def _attempt(self, tx: Connection, rows: pl.DataFrame) -> int:
         text = await asyncio.to_thread(self._text, rows)
-        await tx.execute(self._clear)
         async with tx.cursor().copy(self._copy) as copy:
             await copy.write(text)
         return (await tx.execute(self._merge)).rowcount

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import polars as pl
-import psycopg
 
 from opsplane.database import Connection, Pool
 from opsplane.files.checks import LINE, RECORD, refused_frame
@@ -16,7 +15,7 @@ from opsplane.files.ledger import Ledger
 from opsplane.files.mapping import Mapped
 from opsplane.files.sink import CheckedChunk, Outcome, RefusedRow, State
 from opsplane.files.sinks.merge import Merge, Rejected
-from opsplane.files.store import OutOfSpace
+from opsplane.files.sinks.outage import outage_told
 
 OnChunk = Callable[[Connection, list[Any]], Awaitable[None]]
 Fence = Callable[[Connection], Awaitable[None]]
@@ -103,16 +102,11 @@ class TableSink:
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Connection]:
-        try:
+        with outage_told(self._pool, self._entity.name):
             async with self._pool.transaction() as tx:
                 if self._fence is not None:
                     await self._fence(tx)
                 yield tx
-        except psycopg.errors.DiskFull as error:
-            raise OutOfSpace(
-                f"PostgreSQL has no room for the rows of {self._entity.name}; the chunk was not applied.",
-                remedy="Free space on the database's disk, then retry the task: it goes on where it stopped.",
-            ) from error
 
     async def _put(self, tx: Connection, rows: pl.DataFrame) -> tuple[int, Sequence[Rejected]]:
         changed, rejected = await self._merge.run(tx, rows)

@@ -217,7 +217,7 @@ def _room(key: str) -> Iterator[None]:
             raise
         raise OutOfSpace(
             f"There is no room on the disk for {key}; nothing of it was kept.",
-            remedy="Free space in the object store's directory, then try again.",
+            remedy="Free space in the object store's directory.",
             key=key,
         ) from error
 

@@ -11,6 +11,7 @@ from opsplane.errors import InvalidInput
 from opsplane.files import Entity, Selection, StoredObject, WorkCancelled, run_export
 from opsplane.resilience import Retry
 from opsplane.tasks.bulk.names import require_known
+from opsplane.tasks.bulk.retrying import retry_told
 from opsplane.tasks.context import TaskContext
 from opsplane.tasks.task import ResultFile, TaskType
 
@@ -73,15 +74,16 @@ def _params(entity: Entity) -> type[msgspec.Struct]:
 async def _export(entity: Entity, context: TaskContext, params: ExportParams) -> ResultFile:
     key = context.output_key("result", params.format)
     try:
-        report = await run_export(
-            context.pool,
-            entity,
-            StoredObject(context.objects, key),
-            params.selection(),
-            guard=params.guard,
-            progress=context.progress,
-            cancelled=lambda: context.cancelled,
-        )
+        with retry_told(context.id):
+            report = await run_export(
+                context.pool,
+                entity,
+                StoredObject(context.objects, key),
+                params.selection(),
+                guard=params.guard,
+                progress=context.progress,
+                cancelled=lambda: context.cancelled,
+            )
     except WorkCancelled:
         context.check()
         raise

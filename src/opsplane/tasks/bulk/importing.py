@@ -22,6 +22,7 @@ from opsplane.files import (
 )
 from opsplane.resilience import Retry
 from opsplane.tasks.bulk.names import require_known
+from opsplane.tasks.bulk.retrying import retry_told
 from opsplane.tasks.context import TaskContext
 from opsplane.tasks.errors import Reject
 from opsplane.tasks.task import ResultFile, TaskType
@@ -104,15 +105,16 @@ async def _import(
         raise Reject(f"{entity.name}.import needs a file.", remedy="Create the task with fileName.")
     errors = StoredObject(context.objects, context.output_key("errors", "csv"))
     try:
-        report = await run_import(
-            StoredObject(context.objects, context.input_key),
-            entity,
-            _sink(entity, imported, context),
-            params.options(),
-            errors=errors,
-            progress=context.progress,
-            cancelled=lambda: context.cancelled,
-        )
+        with retry_told(context.id):
+            report = await run_import(
+                StoredObject(context.objects, context.input_key),
+                entity,
+                _sink(entity, imported, context),
+                params.options(),
+                errors=errors,
+                progress=context.progress,
+                cancelled=lambda: context.cancelled,
+            )
     except WorkCancelled:
         context.check()
         raise
