@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from opsplane.events.schemas.compatibility.mode import Mode
-from opsplane.events.schemas.compatibility.verdict import Change, Verdict, Version, compare, compare_history
+from opsplane.events.schemas.compatibility.question import Version
+from opsplane.events.schemas.compatibility.verdict import Change, Verdict, compare, compare_history
 
 __all__ = ["Change", "Mode", "Verdict", "Version", "compare", "compare_history"]

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from opsplane.events.schemas.compatibility.breaks import Break
-
-if TYPE_CHECKING:
-    from opsplane.events.schemas.compatibility.inclusion import Inclusion
+from opsplane.events.schemas.compatibility.question import Break, Question
 
 Shape = Mapping[str, Any]
 
 
-def arrays(asked: Inclusion, one: Shape, other: Shape, pointer: str) -> Iterator[Break]:
+def arrays(asked: Question, one: Shape, other: Shape, pointer: str) -> Iterator[Break]:
     """Items by place, the others, lengths, uniqueness."""
     longest = _longest(one, asked.is_empty)
     named = max(len(one.get("prefixItems", ())), len(other.get("prefixItems", ())))

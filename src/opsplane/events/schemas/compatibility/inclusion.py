@@ -8,12 +8,12 @@ the idea: "Finding Data Compatibility Bugs with JSON Subschema Checks", Habib et
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jsonschema_rs
 
 from opsplane.events.schemas.compatibility import arrays, objects, scalars
-from opsplane.events.schemas.compatibility.breaks import Break
+from opsplane.events.schemas.compatibility.question import Break, Version
 from opsplane.events.schemas.compatibility.shape import (
     Document,
     Unresolvable,
@@ -23,9 +23,6 @@ from opsplane.events.schemas.compatibility.shape import (
     types_of,
 )
 
-if TYPE_CHECKING:
-    from opsplane.events.schemas.compatibility.verdict import Version
-
 Shape = Mapping[str, Any]
 _DEEPEST = 60
 _OPAQUE = ("anyOf", "oneOf", "not", "if", "then", "else", "contains", "minContains", "maxContains",
@@ -33,7 +30,7 @@ _OPAQUE = ("anyOf", "oneOf", "not", "if", "then", "else", "contains", "minContai
 
 
 class Inclusion:
-    """The question whether the taker accepts everything the giver allows."""
+    """A `Question`, answered."""
 
     def __init__(self, giver: Version, taker: Version) -> None:
         self.giver, self.taker = giver.name, taker.name

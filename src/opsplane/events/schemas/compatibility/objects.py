@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from opsplane.events.schemas.compatibility.breaks import Break
-
-if TYPE_CHECKING:
-    from opsplane.events.schemas.compatibility.inclusion import Inclusion
+from opsplane.events.schemas.compatibility.question import Break, Question
 
 Shape = Mapping[str, Any]
 
 
-def objects(asked: Inclusion, one: Shape, other: Shape, pointer: str) -> Iterator[Break]:
+def objects(asked: Question, one: Shape, other: Shape, pointer: str) -> Iterator[Break]:
     """Required properties, the named ones, those of patterns, the others, their number and names."""
     for name in other.get("required", ()):
         if name not in one.get("required", ()):
@@ -48,7 +45,7 @@ def property_of(shape: Shape, name: str) -> Any:
     return found[0] if len(found) == 1 else {"allOf": found}
 
 
-def _others(asked: Inclusion, one: Shape, other: Shape, pointer: str) -> Iterator[Break]:
+def _others(asked: Question, one: Shape, other: Shape, pointer: str) -> Iterator[Break]:
     given, taken = one.get("patternProperties", {}), other.get("patternProperties", {})
     rest, taken_rest = one.get("additionalProperties", True), other.get("additionalProperties", True)
     for pattern, part in given.items():
@@ -67,7 +64,7 @@ def _others(asked: Inclusion, one: Shape, other: Shape, pointer: str) -> Iterato
     yield from asked.between(rest, taken_rest, f"{pointer}/*")
 
 
-def _numbers(asked: Inclusion, one: Shape, other: Shape, pointer: str) -> Iterator[Break]:
+def _numbers(asked: Question, one: Shape, other: Shape, pointer: str) -> Iterator[Break]:
     least, most = other.get("minProperties", 0), other.get("maxProperties", math.inf)
     if _fewest(one) < least:
         message = f"{asked.giver} allows fewer than {asked.taker}'s {least} properties."
@@ -77,7 +74,7 @@ def _numbers(asked: Inclusion, one: Shape, other: Shape, pointer: str) -> Iterat
         yield Break(pointer, "maxProperties", message)
 
 
-def _names(asked: Inclusion, one: Shape, other: Shape, pointer: str) -> Iterator[Break]:
+def _names(asked: Question, one: Shape, other: Shape, pointer: str) -> Iterator[Break]:
     wanted = other.get("propertyNames")
     if wanted is None:
         return
@@ -91,7 +88,7 @@ def _names(asked: Inclusion, one: Shape, other: Shape, pointer: str) -> Iterator
         yield Break(pointer, "propertyNames", message, certain="propertyNames" not in one)
 
 
-def _dependent(asked: Inclusion, one: Shape, other: Shape, pointer: str) -> Iterator[Break]:
+def _dependent(asked: Question, one: Shape, other: Shape, pointer: str) -> Iterator[Break]:
     required, given = set(one.get("required", ())), one.get("dependentRequired", {})
     for name, wanted in other.get("dependentRequired", {}).items():
         missing = set(wanted) - required - set(given.get(name, ())) - {name}

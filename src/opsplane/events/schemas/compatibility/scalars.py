@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from opsplane.events.schemas.compatibility.breaks import Break
-
-if TYPE_CHECKING:
-    from opsplane.events.schemas.compatibility.inclusion import Inclusion
+from opsplane.events.schemas.compatibility.question import Break, Question
 
 Shape = Mapping[str, Any]
 _MOST_LISTED = 1000
@@ -43,7 +40,7 @@ def range_of(shape: Shape, *, whole: bool) -> Range:
 
 
 def numbers(
-    asked: Inclusion, one: Shape, other: Shape, pointer: str, kind: str, *, whole: bool
+    asked: Question, one: Shape, other: Shape, pointer: str, kind: str, *, whole: bool
 ) -> Iterator[Break]:
     """Bounds, whole numbers, multiples; `whole` when the taker allows integers alone."""
     if whole and kind == "number" and not _only_whole(one):
@@ -82,7 +79,7 @@ def whole_numbers(shape: Shape) -> list[int] | None:
     return list(range(int(found.low), int(found.high) + 1))
 
 
-def strings(asked: Inclusion, one: Shape, other: Shape, pointer: str) -> Iterator[Break]:
+def strings(asked: Question, one: Shape, other: Shape, pointer: str) -> Iterator[Break]:
     """Lengths, pattern and format."""
     least, most = other.get("minLength", 0), other.get("maxLength", math.inf)
     if one.get("minLength", 0) < least:

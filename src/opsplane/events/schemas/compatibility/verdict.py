@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from opsplane.events.schemas.compatibility.inclusion import Inclusion
 from opsplane.events.schemas.compatibility.mode import Mode
+from opsplane.events.schemas.compatibility.question import Version
 
 Direction = Literal["backward", "forward"]
-
-
-class Version(msgspec.Struct, frozen=True):
-    """One version of a schema; with `formats` its formats are asserted, else they are annotations."""
-
-    name: str
-    document: Any
-    formats: bool = True
 
 
 class Change(msgspec.Struct, frozen=True):
