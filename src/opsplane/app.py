@@ -164,6 +164,13 @@ class Composition:
         outbox = Outbox(self.schemas, service.name, self.doorbell(pool))
         return Runtime(pool, outbox, self.verifier, self.issuer, SYSTEM, self.objects())
 
+    def _relay(self, database: str, pool: Pool) -> Duty:
+        from opsplane.events import Relay
+        from opsplane.events.fullness import FullStreams
+
+        broker = self.broker("service")
+        return Relay(database, pool, broker, self.doorbell(pool), full=FullStreams(broker))
+
     async def part(self, role: str) -> Part:
         """The part for a role."""
         builders: Mapping[str, Callable[[], Awaitable[Part]]] = {
@@ -203,7 +210,7 @@ class Composition:
 
     async def _operations(self) -> Part:
         from opsplane.database import append_audit
-        from opsplane.events import Outbox, Relay
+        from opsplane.events import Outbox
         from opsplane.files import LocalStore, upload_handlers
         from opsplane.service import task_types
         from opsplane.tasks import (
@@ -237,7 +244,7 @@ class Composition:
             served += upload_handlers(objects, UploadHook(store, objects, control))
         duties: list[Duty] = [
             live,
-            Relay("operations", pool, self.broker("service"), doorbell),
+            self._relay("operations", pool),
             Rescuer(pool, types, doorbell=doorbell, outbox=outbox),
             Sweeper(pool, objects, control),
             Pruner(pool, objects),
@@ -260,13 +267,20 @@ class Composition:
 
     async def _events(self) -> Part:
         from opsplane.database import migrate
+        from opsplane.events import Outbox
         from opsplane.events.api import handlers
         from opsplane.events.backbone import Backbone
+        from opsplane.events.configuration import EventsFile
+        from opsplane.events.direct import DirectPublisher
         from opsplane.events.duties import events_duties
 
         pool, broker = await self.pool("operations"), self.broker("events")
         await migrate(pool, "audit", "opsplane.database.audit_migrations")
+        await migrate(pool, "outbox", "opsplane.events.migrations")
         await migrate(pool, "events", "opsplane.events.operations_migrations")
+        outbox = Outbox(self.schemas, "operations", self.doorbell(pool))
+        file = EventsFile(self.settings.events_file)
+        publisher = DirectPublisher(broker, self.schemas, file=file, pool=pool, outbox=outbox)
         groups = {
             group: sorted({topic for consumer in consumers for topic in consumer.topics})
             for service in self.services.values()
@@ -275,19 +289,18 @@ class Composition:
         databases = {name: await self.pool(service.database) for name, service in self.services.items()}
         backbone = Backbone(pool, broker, databases=databases)
         duties = events_duties(pool, broker, sorted(groups), self.schemas.types())
-        return Part("events", _asking(pool), list(handlers(backbone, self.schemas, groups)), duties)
+        return Part("events", _asking(pool), list(handlers(backbone, publisher, groups)), duties)
 
     async def _service(self, service: Service) -> Part:
-        from opsplane.events import ConsumerGroup, Relay
+        from opsplane.events import ConsumerGroup
         from opsplane.events import Service as Owner
         from opsplane.service import migrate_service
 
         pool, broker = await self.pool(service.database), self.broker("service")
         await migrate_service(service, pool)
         runtime = await self.runtime(service)
-        doorbell, outbox = self.doorbell(pool), runtime.outbox
-        owner = Owner(service.name, pool, outbox, SYSTEM)
-        duties: list[Duty] = [Relay(service.database, pool, broker, doorbell)]
+        owner = Owner(service.name, pool, runtime.outbox, SYSTEM)
+        duties: list[Duty] = [self._relay(service.database, pool)]
         duties += [ConsumerGroup(found, owner, broker, self.schemas) for found in service.groups().values()]
         return Part(service.name, _asking(pool), list(service.api(runtime)), duties)
 

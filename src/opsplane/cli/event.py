@@ -1,14 +1,20 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import cyclopts
 from cyclopts import Parameter
 
 from opsplane.cli.output import emit
 from opsplane.cli.session import Common, session
+
+if TYPE_CHECKING:
+    from opsplane.cli.session import Session
+    from opsplane.events import Schemas
+    from opsplane.events.direct import DirectPublisher
 
 app = cyclopts.App(name="event", help="Publish events.")
 
@@ -26,20 +32,48 @@ async def publish(
     force: Annotated[
         bool, Parameter(negative="", help="Put it on the stream unvalidated, even if it is no JSON.")
     ] = False,
+    deliver_at: Annotated[
+        datetime | None, Parameter(help="When to put it on the topic, for example 2026-05-01T12:00:00Z.")
+    ] = None,
+    delay: Annotated[str | None, Parameter(help="In how long to put it on the topic: 30s, 5m, 2h.")] = None,
     common: Common = DEFAULTS,
 ) -> None:
-    """Validate an event and put it on its topic; lists every violation when it does not fit."""
-    from opsplane.events.direct import publish as publish_now
+    """Validate an event and put it on its topic, now or later; lists every violation when it does not fit."""
     from opsplane.service import collect_services, event_schemas
 
-    body = _body(data, force)
+    body, due = _body(data, force), _due(deliver_at, delay)
     async with session(common) as opened:
         schemas = event_schemas(collect_services().values())
-        done = await publish_now(
-            await opened.broker("admin"), schemas, topic, body,
-            source=f"operator:{opened.actor.sub}", subject=subject, force=force,
-        )  # fmt: skip
+        direct = await _publisher(opened, schemas)
+        source = f"operator:{opened.actor.sub}"
+        done = await direct.publish(topic, body, source=source, subject=subject, force=force, deliver_at=due)
         emit(done, common.output)
+
+
+async def _publisher(opened: Session, schemas: Schemas) -> DirectPublisher:
+    """Publishes with the durability events.yaml asks for."""
+    from opsplane.events import Outbox
+    from opsplane.events.configuration import EventsFile
+    from opsplane.events.direct import DirectPublisher
+
+    return DirectPublisher(
+        await opened.broker("admin"),
+        schemas,
+        file=EventsFile(opened.settings.events_file),
+        pool=await opened.pool("operations"),
+        outbox=Outbox(schemas, "operations"),
+    )
+
+
+def _due(deliver_at: datetime | None, delay: str | None) -> datetime | None:
+    from opsplane.errors import InvalidInput
+    from opsplane.resilience import seconds
+
+    if deliver_at is not None and delay is not None:
+        raise InvalidInput("Both --deliver-at and --delay were given.", remedy="Give one of them.")
+    if delay is not None:
+        return datetime.now(UTC) + timedelta(seconds=seconds(delay))
+    return deliver_at.astimezone() if deliver_at is not None and deliver_at.tzinfo is None else deliver_at
 
 
 def _body(data: str, force: bool) -> Any:

@@ -70,6 +70,14 @@ class Broker(Protocol):
         """The stream ids of the entries, in order, once the broker has them all; raises `PartlyPublished`."""
         ...
 
+    async def publish_strictly(self, entries: Iterable[Entry]) -> list[str]:
+        """The same, once the entries are on disk; raises `NotDurable` where the store cannot say so."""
+        ...
+
+    async def on_disk(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """The replies to commands of the store, once what they wrote is on disk."""
+        ...
+
     async def reader(self, group: str, consumer: str, streams: Sequence[str]) -> Reader:
         """A reader of the streams and of the group's private retry stream; groups are created from the beginning."""
         ...

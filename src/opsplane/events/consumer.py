@@ -6,6 +6,7 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, get_args
 
 import msgspec
@@ -142,8 +143,12 @@ class Context:
         *,
         subject: str | None = None,
         id: str | None = None,  # noqa: A002  the envelope's own name
+        deliver_at: datetime | None = None,
     ) -> None:
-        """Publish an event caused by this one, in `tx`, through the outbox; it continues the trace."""
+        """Publish an event caused by this one, in `tx`, through the outbox; it continues the trace.
+
+        With `deliver_at` it is put on its topic then.
+        """
         await publish_caused(
             self._service.outbox,
             tx,
@@ -152,6 +157,7 @@ class Context:
             subject=subject,
             id=id,
             trace=continued(self.event.traceparent),
+            deliver_at=deliver_at,
         )
 
 
@@ -190,10 +196,18 @@ class BatchContext:
         *,
         subject: str | None = None,
         id: str | None = None,  # noqa: A002  the envelope's own name
+        deliver_at: datetime | None = None,
     ) -> None:
-        """Publish an event in `tx` through the outbox."""
+        """Publish an event in `tx` through the outbox, now or at `deliver_at`."""
         await publish_caused(
-            self._service.outbox, tx, topic, data, subject=subject, id=id, trace=continued(None)
+            self._service.outbox,
+            tx,
+            topic,
+            data,
+            subject=subject,
+            id=id,
+            trace=continued(None),
+            deliver_at=deliver_at,
         )
 
 
@@ -206,12 +220,13 @@ async def publish_caused(
     subject: str | None,
     id: str | None,  # noqa: A002  the envelope's own name
     trace: str | None,
+    deliver_at: datetime | None = None,
 ) -> None:
     """Publish `data` (a Struct or JSON value) as an event of `outbox`'s service."""
-    plain = msgspec.to_builtins(data)
-    await outbox.publish(
-        tx, new_event(topic, plain, source=outbox.source, subject=subject, id=id, traceparent=trace)
+    event = new_event(
+        topic, msgspec.to_builtins(data), source=outbox.source, subject=subject, id=id, traceparent=trace
     )
+    await outbox.publish(tx, event, deliver_at=deliver_at)
 
 
 async def claim_effects(

@@ -9,6 +9,7 @@ from opsplane.database import Pool
 from opsplane.events.broker import Broker
 from opsplane.events.checkpoints import Checkpoints
 from opsplane.events.deadletters import DeadLetterKeeper, Replayer
+from opsplane.events.delayed import DelayedMover
 from opsplane.events.pauses import PauseProjection
 from opsplane.events.retries import RetryMover
 from opsplane.resilience import Duty
@@ -21,6 +22,7 @@ def events_duties(
     keeper = DeadLetterKeeper(pool, broker, topics)
     return [
         RetryMover(broker, groups, clock),
+        DelayedMover(broker, clock),
         keeper,
         Replayer(pool, broker),
         Checkpoints(pool, broker, keeper.ingest.step, topics),

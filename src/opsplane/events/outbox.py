@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from opsplane.database import Connection, Doorbell, after_commit, sql
 from opsplane.errors import InvalidInput
@@ -10,6 +12,15 @@ from opsplane.events.envelope import Event, encode
 from opsplane.events.schemas import Schemas
 
 CHANNEL = "opsplane_outbox"
+
+
+class Row(NamedTuple):
+    """What the outbox holds of an event."""
+
+    topic: str
+    subject: str | None
+    event_id: str
+    envelope: bytes
 
 
 class Outbox:
@@ -20,8 +31,8 @@ class Outbox:
         self.source = source
         self._doorbell = doorbell
 
-    async def publish(self, tx: Connection, *events: Event[Any]) -> None:
-        """Write the events into the caller's transaction.
+    async def publish(self, tx: Connection, *events: Event[Any], deliver_at: datetime | None = None) -> None:
+        """Write the events into the caller's transaction; they are published after the commit, or at `deliver_at`.
 
         Lock the aggregate (its row) first: the order of first delivery per subject is the order of ids here.
         Raises `SchemaRejected` or `UnknownEventType` before anything is written.
@@ -30,18 +41,26 @@ class Outbox:
             self.schemas.require(event.type, event.data)
             if event.sequence is not None:
                 raise InvalidInput(f"{event.type} {event.id} has a sequence; the relay gives it.")
-        await tx.execute(
-            sql(__package__, "insert_outbox"),
-            [
-                [event.topic or event.type for event in events],
-                [event.subject for event in events],
-                [event.id for event in events],
-                [encode(event) for event in events],
-            ],
-        )
+        rows = [Row(event.topic or event.type, event.subject, event.id, encode(event)) for event in events]
+        await self.write(tx, rows, deliver_at)
+
+    async def write(self, tx: Connection, rows: Sequence[Row], deliver_at: datetime | None = None) -> None:
+        """Write rows as they are, not validated."""
+        topics, subjects, ids, envelopes = zip(*rows, strict=True)
+        facts = [at_a_time(deliver_at), list(topics), list(subjects), list(ids), list(envelopes)]
+        await tx.execute(sql(__package__, "insert_outbox"), facts)
         if self._doorbell is not None:
             after_commit(tx, self._ring)
 
     def _ring(self) -> None:
         if self._doorbell is not None:
             self._doorbell.ring(CHANNEL)
+
+
+def at_a_time(given: datetime | None) -> datetime | None:
+    """The time given, which must say in which time zone it is."""
+    if given is not None and given.tzinfo is None:
+        raise InvalidInput(
+            f"{given.isoformat()} has no time zone.", remedy="Write it like 2026-05-01T12:00:00Z."
+        )
+    return given

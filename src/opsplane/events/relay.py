@@ -12,6 +12,7 @@ from psycopg.rows import DictRow
 from opsplane.database import Bell, Connection, Doorbell, Leader, Pool, sql
 from opsplane.events.broker import Broker, Entry, PartlyPublished
 from opsplane.events.envelope import numbered
+from opsplane.events.fullness import FullStreams
 from opsplane.events.outbox import CHANNEL
 from opsplane.resilience import Stop
 from opsplane.telemetry import counter, gauge, get_logger
@@ -19,6 +20,7 @@ from opsplane.telemetry import counter, gauge, get_logger
 log = get_logger("events")
 _published = counter("event_publish_total", "Events published to the broker.", ["topic"])
 _pending = gauge("outbox_pending", "Events waiting in the outbox.", ["database"])
+_delayed = gauge("outbox_delayed", "Events in the outbox that are not due yet.", ["database"])
 _lag = gauge("outbox_lag_seconds", "Age of the oldest event waiting in the outbox.", ["database"])
 
 BATCH = 1000
@@ -30,7 +32,8 @@ class Relay:
     """One per database, by an advisory lock; `run` is its duty.
 
     It takes unpublished rows, not ids above a mark: ids are drawn before commit. A crash between sending and
-    marking sends the tail again with the same sequence numbers, since per subject ids are in commit order.
+    marking sends the tail again with the same sequence numbers, since per subject ids are in commit order. Delayed
+    rows are left alone until they are due; of rows that are due together, the lower id goes first.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Relay:
         *,
         retention: float = 7 * 86400.0,
         inbox_retention: float = 30 * 86400.0,
+        full: FullStreams | None = None,
     ) -> None:
         self.name = f"relay {database}"
         self._database = database
@@ -50,6 +54,7 @@ class Relay:
         self._doorbell = doorbell
         self._retention = retention
         self._inbox_retention = inbox_retention
+        self._full = full
         self._counters: dict[tuple[str, str], int] = {}
 
     async def run(self, stop: Stop) -> None:
@@ -70,11 +75,19 @@ class Relay:
                 await self._keep_house()
                 clean_at = time.monotonic() + HOUSEKEEPING
             if count < BATCH:
-                await bell.wait(POLL)
+                await bell.wait(await self._pause())
+
+    async def _pause(self) -> float:
+        """Seconds until it should look again unless the bell rings: until the next delayed event is due."""
+        row = await self._pool.fetch_one(sql(__package__, "next_due"))
+        due = row["seconds"] if row else None
+        return POLL if due is None else max(0.0, min(POLL, due))
 
     async def publish_waiting(self) -> int:
-        """How many events of one batch were published and marked now."""
-        rows = await self._pool.fetch(sql(__package__, "select_unpublished"), [BATCH])
+        """How many events of one batch were published and marked now; those of full streams wait."""
+        without = await self._full.rejecting() if self._full is not None else ()
+        wanted = {"without": list(without), "limit": BATCH}
+        rows = await self._pool.fetch(sql(__package__, "select_unpublished"), wanted)
         if not rows:
             return 0
         numbers = await self._numbers(rows)
@@ -139,6 +152,7 @@ class Relay:
     async def _keep_house(self) -> None:
         waiting: dict[str, Any] = await self._pool.fetch_one(sql(__package__, "count_unpublished")) or {}
         _pending.labels(self._database).set(waiting["pending"])
+        _delayed.labels(self._database).set(waiting["delayed"])
         _lag.labels(self._database).set(waiting["lag"])
         await self._pool.execute(sql(__package__, "prune_outbox"), [self._retention])
         await self._pool.execute(sql(__package__, "prune_inbox"), [self._inbox_retention])

@@ -14,12 +14,12 @@ from opsplane.events.api.publishing import publishing_handlers
 from opsplane.events.api.replays import replay_handlers
 from opsplane.events.api.topics import topic_handlers
 from opsplane.events.backbone import Backbone
-from opsplane.events.schemas import Schemas
+from opsplane.events.direct import DirectPublisher
 from opsplane.web import requires
 
 
 def handlers(
-    backbone: Backbone, schemas: Schemas, groups: Mapping[str, Sequence[str]]
+    backbone: Backbone, publisher: DirectPublisher, groups: Mapping[str, Sequence[str]]
 ) -> Sequence[ControllerRouterHandler]:
     """The routes of the `events` role; `groups` are the declared consumer groups with their topics."""
     staff = [requires(*STAFF)]
@@ -28,5 +28,5 @@ def handlers(
     return [
         Router("/api/v1/admin/dlq", route_handlers=queue, guards=staff, tags=["dead letters"]),
         Router("/api/v1/events", route_handlers=looked_at, guards=staff, tags=["events"]),
-        Router("/api/v1/events", route_handlers=publishing_handlers(backbone, schemas), tags=["events"]),
+        Router("/api/v1/events", route_handlers=publishing_handlers(publisher), tags=["events"]),
     ]

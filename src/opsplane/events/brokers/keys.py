@@ -6,6 +6,8 @@ import time
 
 PAUSED = "opsplane:paused"
 REPLAYED = "opsplane:replayed"
+FULL = "opsplane:full"
+DELAYED = "opsplane:delayed"
 SEEN_SECONDS = 300
 
 
@@ -17,6 +19,11 @@ def retry_schedule(group: str) -> str:
 def retry_stream(group: str) -> str:
     """The group's private stream, where retries and replays come back."""
     return f"opsplane:retry-stream:{group}"
+
+
+def delayed(topic: str) -> str:
+    """Sorted set of direct events that wait to be put on the topic, by due time."""
+    return f"opsplane:delayed:{topic}"
 
 
 def lease(group: str, consumer: str) -> str:

@@ -13,6 +13,7 @@ from opsplane.events.brokers.entries import delivered
 from opsplane.events.brokers.leases import LEASE_MS, LeaseKeeper
 from opsplane.events.brokers.recovery import Recovery
 from opsplane.events.brokers.resp import Address, CommandRefused, Connection
+from opsplane.events.brokers.strict import StrictWriter
 
 _encode = msgspec.json.Encoder().encode
 _CHUNK = 500
@@ -41,6 +42,7 @@ class RedisStreams:
         self._connection = self._connect()
         self._leases = LeaseKeeper(url)
         self._recovery = Recovery(self._connection)
+        self._strict = StrictWriter(self._address)
 
     async def publish_many(self, entries: Iterable[Entry]) -> list[str]:
         """The stream ids of the entries, in order; after a refusal nothing more is sent."""
@@ -53,6 +55,15 @@ class RedisStreams:
             except AttributeError:  # the reply to a refused command is an error, not bytes
                 raise _partly(ids, replies, len(commands)) from None
         return ids
+
+    async def publish_strictly(self, entries: Iterable[Entry]) -> list[str]:
+        """The stream ids of the entries once they are on the server's disk."""
+        commands = [_xadd(entry.stream, entry.data, entry.metadata) for entry in entries]
+        return [reply.decode() for reply in await self._strict.write(commands)]
+
+    async def on_disk(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """The replies once what the commands wrote is on the server's disk."""
+        return await self._strict.write(commands)
 
     async def reader(self, group: str, consumer: str, streams: Sequence[str]) -> Reader:
         """A reader with a connection of its own."""
@@ -156,6 +167,7 @@ class RedisStreams:
     async def close(self) -> None:
         """Close the connection and stop the lease thread."""
         self._leases.close()
+        await self._strict.close()
         await self._connection.close()
 
     def _connect(self) -> Connection:

@@ -25,12 +25,12 @@ from opsplane.events import (
     connect,
     consumer,
     deadletters,
-    direct,
     new_event,
 )
 from opsplane.events.backbone import Backbone
 from opsplane.events.checkpoints import Checkpoints
 from opsplane.events.deadletters import DeadLetterKeeper, Replayer, Selection
+from opsplane.events.direct import DirectPublisher
 from opsplane.resilience import Retry, Stop, run_duties
 
 TOPIC = "catalog.product.created"
@@ -61,6 +61,10 @@ class Platform:
     @property
     def backbone(self) -> Backbone:
         return Backbone(self.pool, self.broker, "alice", {"catalog": self.pool})
+
+    @property
+    def direct(self) -> DirectPublisher:
+        return DirectPublisher(self.broker, self.schemas)
 
     def group(self, retry: Retry = NO_RETRY) -> ConsumerGroup:
         @consumer(TOPIC, group=GROUP, retry=retry, dead_letters="search-events")
@@ -125,7 +129,7 @@ class Platform:
 
     async def force(self, body, count: int = 1) -> None:
         for _ in range(count):
-            await direct.publish(self.broker, self.schemas, TOPIC, body, source="test", force=True)
+            await self.direct.publish(TOPIC, body, source="test", force=True)
 
     async def letters(self, *states: str):
         rows, _ = await deadletters.page(self.pool, Selection(), states=states or deadletters.STATES)

@@ -17,7 +17,7 @@ async def client(world, tmp_path):
     (tmp_path / "keys").mkdir()
     ensure_keys(tmp_path / "keys")
     private, jwks = tmp_path / "keys" / "issuer.pem", tmp_path / "keys" / "jwks.json"
-    routes = handlers(world.backbone, world.schemas, {GROUP: [TOPIC], "idle-service": [TOPIC]})
+    routes = handlers(world.backbone, world.direct, {GROUP: [TOPIC], "idle-service": [TOPIC]})
     app = create_app("events", routes, verifier=Verifier(jwks, "opsplane", "opsplane"), health=Health())
     issuer = TokenIssuer(private, jwks, "opsplane", "opsplane")
     transport = httpx.ASGITransport(app)

@@ -8,9 +8,10 @@ import pytest
 from opsplane.action import Actor, perform
 from opsplane.database import append_audit
 from opsplane.errors import InvalidInput, NotFound
-from opsplane.events import actions, deadletters, direct
+from opsplane.events import actions, deadletters
 from opsplane.events.actions import CancelReplay, DiscardLetters, RetryLetters
 from opsplane.events.deadletters import Selection
+from opsplane.events.direct import DirectPublisher
 from opsplane.events.incarnations import look
 
 TOPIC, GROUP = "catalog.product.created", "search-service"
@@ -19,7 +20,7 @@ ALL = Selection(everything=True)
 
 async def test_an_invalid_event_is_refused_with_every_violation(world):
     with pytest.raises(InvalidInput) as refused:
-        await direct.publish(world.broker, world.schemas, TOPIC, {"price": "x"}, source="test")
+        await DirectPublisher(world.broker, world.schemas).publish(TOPIC, {"price": "x"}, source="test")
     assert {one["pointer"] for one in refused.value.violations} == {"/sku", "/price"}
     assert await world.store.xlen(TOPIC) == 0
 
