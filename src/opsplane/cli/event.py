@@ -80,6 +80,7 @@ def _body(data: str, force: bool) -> Any:
     import msgspec
 
     from opsplane.errors import InvalidInput
+    from opsplane.events.envelope import UNREADABLE
 
     if data == "-":
         text = sys.stdin.buffer.read()
@@ -92,7 +93,7 @@ def _body(data: str, force: bool) -> Any:
         text = data.encode()
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         if force:
             return text
         raise InvalidInput(f"The data is not JSON: {error}.", remedy="Give JSON, @FILE or -.") from error

@@ -14,6 +14,11 @@ from opsplane.errors import InvalidInput
 T = TypeVar("T")
 PUBSUB = "opsplane"
 LONGEST = 500
+UNREADABLE = (
+    msgspec.DecodeError,
+    UnicodeDecodeError,
+    RecursionError,
+)  # what decoding raises for what is no JSON
 _EXTENSION = re.compile(r"[a-z0-9_]+")
 
 
@@ -102,7 +107,7 @@ def decode(data: bytes) -> Event[Any]:
     """The event in JSON bytes; raises `Undecodable`."""
     try:
         return _decoder.decode(data)
-    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as error:
+    except UNREADABLE as error:
         raise Undecodable(f"Not a CloudEvents envelope: {error}.") from error
 
 

@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from opsplane.events.envelope import UNREADABLE
+
 MASK = "•••"
 ROLE = "personal_data_reader"  # who may see what is masked for others
 _ANNOTATIONS = ("x-personal", "writeOnly")
@@ -104,7 +106,7 @@ def event_of(data: bytes) -> Any:
     """The event as JSON, or as text where it is none."""
     try:
         return msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return data.decode(errors="replace")
 
 

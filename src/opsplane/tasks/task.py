@@ -170,7 +170,7 @@ class TaskType:
             return msgspec.convert(msgspec.to_builtins(params), self.params)
         except msgspec.ValidationError as error:
             raise self._refused(error) from error
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise self._refused(error) from error
 
     def _refused(self, error: Exception) -> InvalidInput:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any, TextIO
 
 import structlog
 
+_NOT_SHOWN = re.compile(
+    "[\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff\ud800-\udfff]"
+)
 _SECRET_NAMES = frozenset(
     {
         "password",
@@ -36,6 +40,7 @@ def configure_logging(process: str, stream: TextIO | None = None, level: str = "
             _redacted,
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(ensure_ascii=False),
+            _one_line,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
         logger_factory=structlog.PrintLoggerFactory(target),
@@ -50,6 +55,11 @@ def configure_logging(process: str, stream: TextIO | None = None, level: str = "
 def get_logger(room: str) -> Any:
     """A logger whose events carry the room: `log.info("tasks.claimed", count=3)`."""
     return structlog.get_logger(room=room)
+
+
+def _one_line(_: Any, __: str, line: Any) -> str:
+    """The JSON line with everything escaped that ends lines somewhere, moves a cursor, hides or cannot be encoded."""
+    return _NOT_SHOWN.sub(lambda found: f"\\u{ord(found[0]):04x}", str(line))
 
 
 def _named(process: str) -> structlog.types.Processor:

@@ -18,6 +18,7 @@ from opsplane.errors import OpsplaneError
 from opsplane.telemetry import Health, render_metrics
 from opsplane.web.identity import Verifier, provide_identity
 from opsplane.web.problems import http_problem, own_problem, unexpected_problem
+from opsplane.web.requests import JsonRequest
 
 
 def create_app(
@@ -50,6 +51,7 @@ def create_app(
             components=Components(security_schemes={"bearer": bearer}),
             security=[{"bearer": []}],
         ),
+        request_class=JsonRequest,
         request_max_body_size=body_limit,
         logging_config=None,
         state=State({"verifier": verifier}),

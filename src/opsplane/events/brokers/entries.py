@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from opsplane.events.broker import Delivered
+from opsplane.events.envelope import UNREADABLE
 
 _metadata = msgspec.json.Decoder(dict[str, str])
 
@@ -22,6 +23,6 @@ def delivered(stream: bytes, entry_id: bytes, fields: Sequence[bytes] | None) ->
             metadata = found[place + 1]
     try:
         beside = _metadata.decode(metadata) if metadata else {}
-    except (msgspec.DecodeError, msgspec.ValidationError):
+    except UNREADABLE:
         beside = {"unreadableMetadata": metadata.decode(errors="replace")}
     return Delivered(stream.decode(), entry_id.decode(), data, beside)

@@ -15,6 +15,7 @@ from opsplane.events.broker import Broker, Done
 from opsplane.events.chain.classification import Verdict, classify
 from opsplane.events.chain.fingerprint import fingerprint
 from opsplane.events.chain.work import Work
+from opsplane.events.envelope import UNREADABLE
 from opsplane.events.personal import Personal, View
 from opsplane.events.schemas import Schemas
 from opsplane.resilience import Retry
@@ -139,7 +140,7 @@ class PoisonousEvent(InvalidInput):
 def _attempts(work: Work) -> list[Any]:
     try:
         return _history.decode(work.history.get("attempts", "[]"))
-    except (msgspec.DecodeError, msgspec.ValidationError):
+    except UNREADABLE:
         return []
 
 

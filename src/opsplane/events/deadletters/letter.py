@@ -10,6 +10,7 @@ from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from opsplane.events.broker import Delivered
+from opsplane.events.envelope import UNREADABLE
 from opsplane.events.personal import event_of
 
 SUFFIX = ".dlq"
@@ -82,7 +83,7 @@ def _clean(text: str) -> str:
 def _list(text: str | None) -> Jsonb:
     try:
         found = msgspec.json.decode((text or "[]").replace("\\u0000", "\\ufffd"))
-    except msgspec.DecodeError:
+    except UNREADABLE:
         found = [{"unreadable": text}]
     return Jsonb(found if isinstance(found, list) else [found])
 
