@@ -14,11 +14,8 @@ from opsplane.errors import InvalidInput
 T = TypeVar("T")
 PUBSUB = "opsplane"
 LONGEST = 500
-UNREADABLE = (
-    msgspec.DecodeError,
-    UnicodeDecodeError,
-    RecursionError,
-)  # what decoding raises for what is no JSON
+# What decoding raises for bytes that are no JSON.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _EXTENSION = re.compile(r"[a-z0-9_]+")
 
 

@@ -11,19 +11,28 @@ ZERO = (0, 0)
 
 
 async def scan(broker: Broker) -> list[str]:
-    """The names of all streams, opsplane's own left out."""
+    """The names of all streams, opsplane's own left out, and those that are no UTF-8, which no topic has."""
     cursor, found = "0", set()
     while True:
         reply = await broker.call("SCAN", cursor, "COUNT", "1000", "TYPE", "stream")
         cursor = reply[0].decode()
-        found |= {name.decode() for name in reply[1]}
+        found |= set(reply[1])
         if cursor == "0":
-            return sorted(name for name in found if not name.startswith(OWN))
+            names = {name.decode() for name in found if _is_text(name)}
+            return sorted(name for name in names if not name.startswith(OWN))
 
 
 async def topics(broker: Broker) -> list[str]:
     """The topics among the streams: no dead letters, nothing of opsplane's own."""
     return [name for name in await scan(broker) if not name.endswith(SUFFIX) and not name.startswith(ALIASES)]
+
+
+def _is_text(name: bytes) -> bool:
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def number(stream_id: str) -> tuple[int, int]:

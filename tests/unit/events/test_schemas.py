@@ -86,3 +86,14 @@ def test_violation_metrics_do_not_grow_with_payloads(directory):
         schemas.violations(TYPE, {"sku": "a", "lines": [{}] * number + [{"a/b~c": "x"}]})
     lines = [one for one in render_metrics().decode().splitlines() if "event_validation_errors_total{" in one]
     assert len([one for one in lines if "/lines" in one and TYPE in one]) == 1
+
+
+def test_a_payload_nested_deeper_than_the_validator_follows_is_refused(tmp_path):
+    path = tmp_path / "deep.thing.done" / "1.json"
+    path.parent.mkdir()
+    path.write_text('{"type": "object"}')
+    schemas, deep = Schemas.load(tmp_path), json.loads("[" * 500 + "]" * 500)
+    [violation] = schemas.violations("deep.thing.done", deep)
+    assert (violation.keyword, violation.error) == ("depth", "type_mismatch")
+    with pytest.raises(SchemaRejected):
+        schemas.require("deep.thing.done", deep)

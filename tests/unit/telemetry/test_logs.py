@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 
 from opsplane.telemetry import configure_logging, counter, gauge, get_logger, render_metrics
+
+DATA = Path(__file__).parents[2] / "data"
 
 
 @pytest.fixture
@@ -57,3 +61,14 @@ def test_metric_is_declared_once() -> None:
     assert b'planted_total{kind="x"} 1.0' in render_metrics()
     with pytest.raises(TypeError, match="planted_total"):
         gauge("planted_total", "Not a counter.")
+
+
+def test_every_naughty_string_is_one_line_of_printable_text(lines: io.StringIO) -> None:
+    naughty = json.loads((DATA / "blns" / "blns.json").read_text(encoding="utf-8"))
+    naughty += ["\x85", "\u2029", "\x9b31m", "\u202e", "\ud800", "a\x7fb"]
+    for text in naughty:
+        get_logger("web").warning("web.refused", text=text, **{f"name {text}": 1})
+    written = lines.getvalue()
+    written.encode()
+    assert [json.loads(line)["text"] for line in written.splitlines()] == naughty
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e]", written)

@@ -99,8 +99,12 @@ class Schemas:
     def violations(self, kind: str, data: Any) -> list[Violation]:
         """Every reason why `data` is no payload of `kind`; empty when it fits or nothing describes the type."""
         schema = self._schemas.get(kind)
-        if schema is not None and not schema.validator.is_valid(data):
-            return [_violation(kind, error) for error in schema.validator.iter_errors(data)]
+        try:
+            if schema is not None and not schema.validator.is_valid(data):
+                return [_violation(kind, error) for error in schema.validator.iter_errors(data)]
+        except ValueError as error:  # the validator follows 255 levels
+            _violations.labels(kind, "depth", "type_mismatch").inc()
+            return [Violation("", "depth", f"The payload cannot be judged: {error}.", "type_mismatch")]
         found = [violation for rule in self._rules.get(kind, ()) for violation in rule(data)]
         for violation in found:
             _violations.labels(kind, violation.keyword, violation.error).inc()

@@ -55,6 +55,10 @@ async def test_naughty_bytes_beside_an_event_and_an_empty_entry_stop_nobody(chai
             await chain.store.xadd(f"{TOPIC}.dlq", {b"data": body, b"metadata": body})
         await chain.store.xadd(TOPIC, {b"other": b"\xff"})
         await chain.store.xadd(f"{TOPIC}.dlq", {b"\xff": b"\xff"})
+        await chain.store.xadd(b"\xff.\xfe.\xfd", {b"data": b"\xff"})
+        await chain.store.xadd(b"\xff.\xfe.\xfd.dlq", {b"data": b"\xff"})
+        topics = await chain.client.get("/api/v1/events/topics")
+        assert [one["topic"] for one in topics.json()["data"]] == [TOPIC]
         await until(lambda: _recorded(chain, len(FILES) + 2))
 
 
