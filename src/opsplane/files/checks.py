@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -22,6 +23,12 @@ _TIME = (
     r"(Z|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)?$"
 )
 _UUID = r"^[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}$"
+_ORDERED: dict[str, tuple[pl.DataType, ...]] = {
+    "int": (pl.Int64(),),
+    "decimal": (pl.Decimal(38, 18), pl.Float64()),
+    "float": (pl.Float64(),),
+    "date": (pl.Date(),),
+}
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1", "on"), ("false", "f", "no", "n", "0", "off")
 
 
@@ -215,22 +222,29 @@ _TYPES: dict[str, Callable[[Column, pl.Expr], list[Rule]]] = {
 
 
 def _bounds(column: Column, value: pl.Expr) -> list[Rule]:
-    if column.min is None and column.max is None:
-        return []
-    number, bound = _comparable(column, value)
     rules = []
     if column.min is not None:
-        rules.append(Rule(number < bound(str(column.min)), "min", f"{{}} is less than {column.min}."))
+        wrong = _compared(column, value, str(column.min), operator.lt)
+        rules.append(Rule(wrong, "min", f"{{}} is less than {column.min}."))
     if column.max is not None:
-        rules.append(Rule(number > bound(str(column.max)), "max", f"{{}} is more than {column.max}."))
+        wrong = _compared(column, value, str(column.max), operator.gt)
+        rules.append(Rule(wrong, "max", f"{{}} is more than {column.max}."))
     return rules
 
 
-def _comparable(column: Column, value: pl.Expr) -> tuple[pl.Expr, Callable[[str], pl.Expr]]:
-    if column.type == "date":
-        return value.str.to_date("%Y-%m-%d", strict=False), lambda text: pl.lit(text).str.to_date("%Y-%m-%d")
-    kind = pl.Int64() if column.type == "int" else pl.Float64()
-    return value.cast(kind, strict=False), lambda text: pl.lit(text).cast(kind)
+def _compared(
+    column: Column, value: pl.Expr, bound: str, compare: Callable[[pl.Expr, pl.Expr], pl.Expr]
+) -> pl.Expr:
+    """Whether `compare` holds; decimals are compared exactly up to twenty digits before the point."""
+    *exact, last = _ORDERED[column.type]
+    compared = [compare(_read(value, kind), _read(pl.lit(bound), kind)) for kind in exact]
+    return pl.coalesce(*compared, compare(_read(value, last), _read(pl.lit(bound), last, strict=True)))
+
+
+def _read(text: pl.Expr, kind: pl.DataType, *, strict: bool = False) -> pl.Expr:
+    if kind == pl.Date:
+        return text.str.to_date("%Y-%m-%d", strict=strict)
+    return text.str.strip_prefix("+").cast(kind, strict=strict)
 
 
 def _valid_json(values: pl.Series) -> pl.Series:
