@@ -12,7 +12,7 @@ from opsplane.files.entity import Column
 from opsplane.files.mapping import Mapped
 
 LINE, RECORD = "line", "record"
-GUARD = r"^'(['=+\-@\t\r].*)"
+GUARD = r"^'('*[=+\-@\t\r])"  # what exports and error files guard, and nothing else
 
 _INT = r"^[+-]?[0-9]{1,19}$"
 _DECIMAL = r"^[+-]?([0-9]{1,28}(\.[0-9]{0,18})?|\.[0-9]{1,18})$"
