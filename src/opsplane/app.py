@@ -287,8 +287,8 @@ class Composition:
             for group, consumers in service.groups().items()
         }
         databases = {name: await self.pool(service.database) for name, service in self.services.items()}
-        backbone = Backbone(pool, broker, databases=databases)
-        duties = events_duties(pool, broker, sorted(groups), self.schemas.types())
+        backbone = Backbone(pool, broker, databases=databases, file=file)
+        duties = events_duties(pool, broker, sorted(groups), self.schemas.types(), file=file)
         return Part("events", _asking(pool), list(handlers(backbone, publisher, groups)), duties)
 
     async def _service(self, service: Service) -> Part:

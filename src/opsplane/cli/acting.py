@@ -15,10 +15,15 @@ if TYPE_CHECKING:
 async def backbone(opened: Session, *, outboxes: bool = False) -> Backbone:
     """What the actions work with; with `outboxes` every service's database as well."""
     from opsplane.events.backbone import Backbone
+    from opsplane.events.configuration import EventsFile
 
     databases = {name: await opened.pool(name) for name in opened.settings.databases} if outboxes else {}
     return Backbone(
-        await opened.pool("operations"), await opened.broker("admin"), opened.actor.sub, databases
+        await opened.pool("operations"),
+        await opened.broker("admin"),
+        opened.actor.sub,
+        databases,
+        EventsFile(opened.settings.events_file),
     )
 
 

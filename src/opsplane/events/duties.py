@@ -8,21 +8,31 @@ from opsplane.clock import SYSTEM, Clock
 from opsplane.database import Pool
 from opsplane.events.broker import Broker
 from opsplane.events.checkpoints import Checkpoints
+from opsplane.events.configuration import EventsFile
 from opsplane.events.deadletters import DeadLetterKeeper, Replayer
 from opsplane.events.delayed import DelayedMover
 from opsplane.events.pauses import PauseProjection
 from opsplane.events.retries import RetryMover
+from opsplane.events.trimming import Trimmer
 from opsplane.resilience import Duty
 
 
 def events_duties(
-    pool: Pool, broker: Broker, groups: Sequence[str], topics: Sequence[str] = (), clock: Clock = SYSTEM
+    pool: Pool,
+    broker: Broker,
+    groups: Sequence[str],
+    topics: Sequence[str] = (),
+    clock: Clock = SYSTEM,
+    file: EventsFile | None = None,
 ) -> list[Duty]:
-    """Everything the role does beside serving HTTP; `pool` is the operations database, `broker` the events user's."""
+    """Everything the role does beside serving HTTP; `pool` is the operations database, `broker` the events user's,
+    `file` the installation's events.yaml.
+    """
     keeper = DeadLetterKeeper(pool, broker, topics)
     return [
         RetryMover(broker, groups, clock),
         DelayedMover(broker, clock),
+        Trimmer(broker, file or EventsFile(), clock),
         keeper,
         Replayer(pool, broker),
         Checkpoints(pool, broker, keeper.ingest.step, topics),

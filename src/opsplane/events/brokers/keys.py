@@ -7,6 +7,7 @@ import time
 PAUSED = "opsplane:paused"
 REPLAYED = "opsplane:replayed"
 FULL = "opsplane:full"
+EVICTED = "opsplane:evicted"
 DELAYED = "opsplane:delayed"
 SEEN_SECONDS = 300
 
