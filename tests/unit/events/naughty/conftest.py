@@ -36,6 +36,7 @@ from opsplane.events.api import handlers
 from opsplane.events.backbone import Backbone
 from opsplane.events.checkpoints import Checkpoints
 from opsplane.events.deadletters import DeadLetterKeeper, Replayer, Selection
+from opsplane.events.direct import DirectPublisher
 from opsplane.resilience import Retry, Stop, run_duties
 from opsplane.telemetry import Health, configure_logging
 from opsplane.web import TokenIssuer, Verifier, create_app
@@ -173,7 +174,7 @@ async def chain(database: str, broker_url: str, tmp_path: Path, log) -> AsyncIte
     (tmp_path / "keys").mkdir()
     ensure_keys(tmp_path / "keys")
     private, jwks = tmp_path / "keys" / "issuer.pem", tmp_path / "keys" / "jwks.json"
-    routes = handlers(Backbone(pool, broker), schemas, {GROUP: [TOPIC]})
+    routes = handlers(Backbone(pool, broker), DirectPublisher(broker, schemas), {GROUP: [TOPIC]})
     app = create_app("events", routes, verifier=Verifier(jwks, "opsplane", "opsplane"), health=Health())
     token = TokenIssuer(private, jwks, "opsplane", "opsplane").issue("sam", ["operations_staff"])
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}

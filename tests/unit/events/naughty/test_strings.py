@@ -7,7 +7,8 @@ import json
 from tests.unit.events.naughty.conftest import BLNS, DLQ, GROUP, TOPIC, until
 
 from opsplane.errors import InvalidInput
-from opsplane.events import direct, new_event
+from opsplane.events import new_event
+from opsplane.events.direct import DirectPublisher
 
 
 def payload(text: str) -> dict:
@@ -20,8 +21,9 @@ async def published(chain) -> dict[str, str]:
     async with chain.pool.transaction() as tx:
         await chain.outbox.publish(tx, *events)
     found = {event.id: text for event, text in zip(events, BLNS[::3], strict=True)}
+    publisher = DirectPublisher(chain.broker, chain.schemas)
     for text in BLNS[1::3]:
-        done = await direct.publish(chain.broker, chain.schemas, TOPIC, payload(text), source="test")
+        done = await publisher.publish(TOPIC, payload(text), source="test")
         found[done.id] = text
     for text in BLNS[2::3]:
         answer = await chain.client.post(f"/api/v1/events/{TOPIC}", content=json.dumps(payload(text)))
