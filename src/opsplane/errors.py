@@ -76,3 +76,15 @@ class Unavailable(OpsplaneError):
     """A dependency cannot be reached right now; trying again later may succeed."""
 
     status = 503
+
+
+class RateLimited(OpsplaneError):
+    """A dependency was asked too often; `retry_after` says in how many seconds it may be asked again, where known."""
+
+    status = 429
+
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, remedy: str | None = None, **facts: Any
+    ) -> None:
+        super().__init__(message, remedy=remedy, **facts)
+        self.retry_after = retry_after

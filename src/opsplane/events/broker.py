@@ -124,6 +124,14 @@ class Broker(Protocol):
         """How often handling of this recovered entry was started, this time included."""
         ...
 
+    async def uncount_start(self, group: str, entry: Delivered) -> None:
+        """Take one counted start back: the entry is not being handled any more and its process lives."""
+        ...
+
+    async def hold(self, group: str, consumer: str, entries: Sequence[Delivered]) -> None:
+        """Show that these entries are not forgotten: they are idle from now on, and were delivered no more often."""
+        ...
+
     async def paused(self) -> frozenset[str]:
         """The groups an operator has paused."""
         ...

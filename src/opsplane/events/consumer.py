@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, get_args
 
@@ -14,6 +14,7 @@ import msgspec
 from opsplane.clock import Clock
 from opsplane.database import Connection, Pool, sql
 from opsplane.errors import InvalidInput, OpsplaneError
+from opsplane.events.dependencies import Call, Calls, declared, undeclared
 from opsplane.events.envelope import Event, new_event
 from opsplane.events.outbox import Outbox
 from opsplane.events.tracing import continued
@@ -43,6 +44,9 @@ class Consumer:
     batch: int | None
     concurrency: int
     data: Any = None
+    dependencies: tuple[str, ...] = ()
+    retries: Mapping[type[Exception], Retry | None] = field(default_factory=dict)
+    recover: bool = False
 
     async def __call__(self, event: Any, context: Any) -> None:
         """Handle one event, or a list of them when declared with `batch`."""
@@ -58,6 +62,9 @@ def consumer(
     dead_letters: str | None = None,
     batch: int | None = None,
     concurrency: int = 1,
+    dependencies: Sequence[str] = (),
+    retries: Mapping[type[Exception], Retry | None] | None = None,
+    recover: bool = False,
 ) -> Callable[[Handler], Consumer]:
     """Declare an async handler as consumer of a topic (or several) in `group`.
 
@@ -65,12 +72,20 @@ def consumer(
     that many events and a `BatchContext`; `concurrency` handlers run side by side in one process. `timeout` is
     for one call of the handler. A first parameter annotated `Event[T]` (with `batch`: `list[Event[T]]`) gets its
     `data` as a `T`.
+
+    `dependencies` names what the handler calls: while one of them is away the group stops reading and no event spends
+    an attempt; with several, the handler says in `async with ctx.dependency(name)` which it calls. `retries` overrides
+    what an error type is worth, None being the dead letters at once. With `recover` dead letters of timeouts and
+    unavailability are replayed when a breaker of the group closes.
     """
+    names, own = declared(tuple(dependencies)), dict(retries or {})
     topics = (topic,) if isinstance(topic, str) else tuple(topic)
 
     def declare(handler: Handler) -> Consumer:
         limit, data = seconds(timeout), data_type(handler, many=batch is not None)
-        return Consumer(handler, topics, group, retry, limit, dead_letters, batch, concurrency, data)
+        return Consumer(
+            handler, topics, group, retry, limit, dead_letters, batch, concurrency, data, names, own, recover
+        )
 
     return declare
 
@@ -106,13 +121,16 @@ class Service:
 class Context:
     """What a handler of one event is given."""
 
-    __slots__ = ("_service", "epoch", "event", "group")
+    __slots__ = ("_service", "calls", "epoch", "event", "group")
 
-    def __init__(self, service: Service, group: str, event: Event[Any], epoch: int = 0) -> None:
+    def __init__(
+        self, service: Service, group: str, event: Event[Any], epoch: int = 0, calls: Calls | None = None
+    ) -> None:
         self._service = service
         self.group = group
         self.event = event
         self.epoch = epoch
+        self.calls = calls
 
     @property
     def pool(self) -> Pool:
@@ -123,6 +141,12 @@ class Context:
     def clock(self) -> Clock:
         """The time."""
         return self._service.clock
+
+    def dependency(self, name: str) -> Call:
+        """`async with` around a call of a named dependency: what fails inside is attributed to it."""
+        if self.calls is None:
+            raise undeclared(name)
+        return self.calls.to(name)
 
     @asynccontextmanager
     async def once(self) -> AsyncIterator[Connection]:
@@ -164,13 +188,21 @@ class Context:
 class BatchContext:
     """What a handler of several events is given."""
 
-    __slots__ = ("_service", "epoch", "events", "group")
+    __slots__ = ("_service", "calls", "epoch", "events", "group")
 
-    def __init__(self, service: Service, group: str, events: Sequence[Event[Any]], epoch: int = 0) -> None:
+    def __init__(
+        self,
+        service: Service,
+        group: str,
+        events: Sequence[Event[Any]],
+        epoch: int = 0,
+        calls: Calls | None = None,
+    ) -> None:
         self._service = service
         self.group = group
         self.events = events
         self.epoch = epoch
+        self.calls = calls
 
     @property
     def pool(self) -> Pool:
@@ -181,6 +213,12 @@ class BatchContext:
     def clock(self) -> Clock:
         """The time."""
         return self._service.clock
+
+    def dependency(self, name: str) -> Call:
+        """`async with` around a call of a named dependency: what fails inside is attributed to it."""
+        if self.calls is None:
+            raise undeclared(name)
+        return self.calls.to(name)
 
     @asynccontextmanager
     async def once(self) -> AsyncIterator[tuple[Connection, list[Event[Any]]]]:

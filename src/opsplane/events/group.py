@@ -9,14 +9,15 @@ import socket
 import time
 from collections.abc import Sequence
 
-from opsplane.events.broker import Broker, BrokerUnavailable, Delivered
+from opsplane.events.breakers import Breakers, Guard, More
+from opsplane.events.broker import Broker, BrokerUnavailable, Delivered, Reader
 from opsplane.events.chain import Settler, Work, mark_seen
 from opsplane.events.consumer import Consumer, Service
 from opsplane.events.gate import Gate
 from opsplane.events.handling import Handling
 from opsplane.events.schemas import Schemas
 from opsplane.events.takeover import Takeover
-from opsplane.resilience import Stop
+from opsplane.resilience import BreakerPolicy, Stop
 from opsplane.telemetry import get_logger, histogram
 
 log = get_logger("events")
@@ -37,6 +38,7 @@ class ConsumerGroup:
         prefetch: int = 200,
         recovery_interval: float = 1.0,
         max_deliveries: int = 3,
+        breaker: BreakerPolicy = BreakerPolicy(),  # noqa: B008  frozen
     ) -> None:
         self._handling = Handling(consumers, service, schemas)
         self.group = self._handling.group
@@ -44,7 +46,11 @@ class ConsumerGroup:
         self.consumer = unique_name()
         self._broker = broker
         self._per_stream = max(1, prefetch // (len(self.topics) + 1))
-        self._gate = Gate(broker, self.group)
+        self._guard: Guard | None = None
+        if any(consumer.dependencies for consumer in consumers):
+            breakers = Breakers(broker, consumers, service.clock, breaker)
+            self._guard = Guard(self._handling, broker, breakers)
+        self._gate = Gate(broker, self.group, self._guard.breakers if self._guard else None)
         self._takeover = Takeover(
             self._handling,
             broker,
@@ -68,13 +74,18 @@ class ConsumerGroup:
         await self._broker.lease(self.group, self.consumer)
         sweeper = asyncio.create_task(self._handling.deadlines.sweep(), name=f"deadlines {self.group}")
         recovery = asyncio.create_task(self._takeover.run(self.consumer, stop), name=f"recovery {self.group}")
+        helpers = [sweeper, recovery]
+        if self._guard is not None:
+            self._guard.consumer = self.consumer
+            await self._guard.breakers.look()
+            helpers.append(asyncio.create_task(self._guard.keep(), name=f"breakers {self.group}"))
         try:
-            await self._read_until(stop, (sweeper, recovery))
+            await self._read_until(stop, helpers)
             await recovery
         finally:
-            for helper in (sweeper, recovery):
+            for helper in helpers:
                 helper.cancel()
-            await asyncio.gather(sweeper, recovery, return_exceptions=True)
+            await asyncio.gather(*helpers, return_exceptions=True)
             await self._end_lease()
 
     async def recover(self, stop: Stop) -> int:
@@ -82,7 +93,12 @@ class ConsumerGroup:
         return await self._takeover.step(self.consumer, stop)
 
     async def process(
-        self, entries: Sequence[Delivered], stop: Stop | None = None, *, recovered: bool = False
+        self,
+        entries: Sequence[Delivered],
+        stop: Stop | None = None,
+        *,
+        recovered: bool = False,
+        reader: Reader | None = None,
     ) -> None:
         """Run every entry through the chain and settle it."""
         if not entries:
@@ -91,6 +107,18 @@ class ConsumerGroup:
             self._broker, self.group, self.consumer, self._handling.clock, self._handling.personal
         )
         started = time.perf_counter()
+        fresh = await self._fresh(entries, settler, recovered=recovered)
+        if self._guard is None:
+            await self._handle(fresh, settler, stop)
+        else:
+            await self._guard.handle(fresh, settler, stop, self._more(reader, settler))
+        await settler.flush()
+        _seconds.labels(self.group).observe(time.perf_counter() - started)
+
+    async def _fresh(
+        self, entries: Sequence[Delivered], settler: Settler, *, recovered: bool = False
+    ) -> list[Work]:
+        """Those entries that have to be handled; the others are settled."""
         works = []
         for entry in entries:
             work = Work(entry, recovered=recovered)
@@ -103,9 +131,17 @@ class ConsumerGroup:
                 await settler.succeed(work)
             else:
                 fresh.append(work)
-        await self._handle(fresh, settler, stop)
-        await settler.flush()
-        _seconds.labels(self.group).observe(time.perf_counter() - started)
+        return fresh
+
+    def _more(self, reader: Reader | None, settler: Settler) -> More | None:
+        """Reads further entries while some wait."""
+        if reader is None:
+            return None
+
+        async def more(count: int, block: float) -> list[Work]:
+            return await self._fresh(await reader.read(count, block), settler)
+
+        return more
 
     async def _handle(self, fresh: Sequence[Work], settler: Settler, stop: Stop | None) -> None:
         side_by_side = self._handling.concurrency
@@ -119,8 +155,9 @@ class ConsumerGroup:
             )
         )
 
-    async def _process_recovered(self, entry: Delivered) -> None:
-        await self.process([entry], recovered=True)
+    async def _process_recovered(self, entry: Delivered, stop: Stop) -> None:
+        """It is finished also after `stop`, unless it waits for a dependency."""
+        await self.process([entry], stop if self._guard else None, recovered=True)
 
     async def _read_until(self, stop: Stop, helpers: Sequence[asyncio.Task[None]]) -> None:
         reader = await self._broker.reader(self.group, self.consumer, self.topics)
@@ -129,7 +166,9 @@ class ConsumerGroup:
                 if await self._gate.is_shut():
                     await stop.wait(BLOCK)
                     continue
-                await self.process(await reader.read(self._per_stream, BLOCK), stop)
+                probing = self._guard is not None and self._guard.breakers.shut
+                entries = await reader.read(1 if probing else self._per_stream, BLOCK)
+                await self.process(entries, stop, reader=reader)
                 _raise_if_failed(helpers)
         finally:
             await reader.close()

@@ -24,7 +24,7 @@ class Takeover:
         handling: Handling,
         broker: Broker,
         gate: Gate,
-        process: Callable[[Delivered], Awaitable[None]],
+        process: Callable[[Delivered, Stop], Awaitable[None]],
         *,
         interval: float,
         max_deliveries: int,
@@ -60,11 +60,11 @@ class Takeover:
                 entry = await self._broker.claim_one(group, consumer, dead, topics)
                 if entry is None:
                     break
-                await self._run(consumer, entry)
+                await self._run(consumer, entry, stop)
                 count += 1
         return count
 
-    async def _run(self, consumer: str, entry: Delivered) -> None:
+    async def _run(self, consumer: str, entry: Delivered, stop: Stop) -> None:
         group = self._handling.group
         starts = await self._broker.count_start(group, entry)
         if starts > self._max_deliveries:
@@ -75,4 +75,4 @@ class Takeover:
             await settler.poison(work, starts - 1)
             return
         log.info("events.recovered", group=group, entry=entry.id, stream=entry.stream, start=starts)
-        await self._process(entry)
+        await self._process(entry, stop)

@@ -9,6 +9,10 @@ REPLAYED = "opsplane:replayed"
 FULL = "opsplane:full"
 EVICTED = "opsplane:evicted"
 DELAYED = "opsplane:delayed"
+BREAKERS = "opsplane:breaker:states"  # hash: the condition of each breaker
+HELD_OPEN = "opsplane:breaker:held-open"  # hash: who holds a breaker open, and why
+RECOVERING = "opsplane:breaker:recovering"  # hash: the topics whose dead letters are replayed when it closes
+RECOVERED = "opsplane:breaker:recovered"  # hash: the closing after which that was last done
 SEEN_SECONDS = 300
 
 
@@ -40,6 +44,11 @@ def started(group: str) -> str:
 def seen(group: str, age: int = 0) -> str:
     """Set of events handled lately; `age` 0 is the current period's, 1 the one before."""
     return f"opsplane:seen:{group}:{int(time.time()) // SEEN_SECONDS - age}"
+
+
+def probe(breaker: str) -> str:
+    """Held by the one consumer that may probe a half open breaker."""
+    return f"opsplane:breaker:probe:{breaker}"
 
 
 def dead_letters(topic: str) -> str:

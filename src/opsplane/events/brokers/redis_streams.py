@@ -144,6 +144,25 @@ class RedisStreams:
         )
         return int(replies[0])
 
+    async def uncount_start(self, group: str, entry: Delivered) -> None:
+        """Count one start less; one that was never counted stays so."""
+        field = _place(entry.stream, entry.id)
+        if int(await self._connection.call("HINCRBY", keys.started(group), field, "-1")) <= 0:
+            await self._connection.call("HDEL", keys.started(group), field)
+
+    async def hold(self, group: str, consumer: str, entries: Sequence[Delivered]) -> None:
+        """Claim the entries again without counting a delivery, in chunks."""
+        streams: dict[str, list[str]] = {}
+        for entry in entries:
+            streams.setdefault(entry.stream, []).append(entry.id)
+        commands = [
+            ("XCLAIM", stream, group, consumer, "0", *ids[first : first + _CHUNK], "JUSTID")
+            for stream, ids in streams.items()
+            for first in range(0, len(ids), _CHUNK)
+        ]
+        if commands:
+            await self._connection.pipeline(commands)
+
     async def paused(self) -> frozenset[str]:
         """The paused groups."""
         return frozenset(name.decode() for name in await self._connection.call("SMEMBERS", keys.PAUSED))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opsplane.events.chain.classification import is_unavailable
+from opsplane.events.chain.classification import is_timeout, is_unavailable, lost_database
 from opsplane.events.chain.deadline import Deadlines, HandlerTimedOut
 from opsplane.events.chain.decode import decode_work
 from opsplane.events.chain.deduplicate import mark_seen
@@ -20,7 +20,9 @@ __all__ = [
     "Settler",
     "Work",
     "decode_work",
+    "is_timeout",
     "is_unavailable",
+    "lost_database",
     "mark_seen",
     "refuse_expired",
     "validate_work",

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Sequence
 from opsplane.events.chain.deadline import Deadlines, HandlerTimedOut
 from opsplane.events.chain.work import Work
 from opsplane.events.consumer import AlreadyDone, BatchContext, Consumer, Context, Service
+from opsplane.events.dependencies import Calls
 
 
 class Effects:
@@ -17,22 +18,22 @@ class Effects:
         self._service = service
         self._deadlines = deadlines
 
-    async def one(self, work: Work) -> None:
+    async def one(self, work: Work, calls: Calls | None = None) -> None:
         """Return when the event had its effect, now or before; raises what the handler raises."""
         consumer = work.consumer
         if consumer.batch is not None:
-            await self.many(consumer, [work])
+            await self.many(consumer, [work], calls)
             return
-        context = Context(self._service, consumer.group, work.event)
+        context = Context(self._service, consumer.group, work.event, calls=calls)
         try:
             await self._timed(consumer.handler(work.event, context), consumer)
         except AlreadyDone:
             work.seen = True
 
-    async def many(self, consumer: Consumer, works: Sequence[Work]) -> None:
+    async def many(self, consumer: Consumer, works: Sequence[Work], calls: Calls | None = None) -> None:
         """Return when all events had their effect; raises what the handler raises."""
         events = [work.event for work in works]
-        context = BatchContext(self._service, consumer.group, events)
+        context = BatchContext(self._service, consumer.group, events, calls=calls)
         await self._timed(consumer.handler(events, context), consumer)
 
     async def _timed(self, call: Awaitable[None], consumer: Consumer) -> None:

@@ -18,7 +18,6 @@ from opsplane.events.chain.work import Work
 from opsplane.events.envelope import UNREADABLE
 from opsplane.events.personal import Personal, View
 from opsplane.events.schemas import Schemas
-from opsplane.resilience import Retry
 from opsplane.telemetry import counter, gauge, get_logger, histogram
 
 log = get_logger("events")
@@ -27,7 +26,7 @@ _errors = counter("event_processing_errors_total", "Errors of handlers.", ["erro
 _lag = histogram("event_processing_lag_seconds", "Age of events when handled.", ["service"])
 # a gauge that only grows: as a counter it would claim the name `dlq_messages`, which counts the open ones
 _dead = gauge("dlq_messages_total", "Dead letters written.", ["topic"])
-_NO_RETRY = Retry(0)
+_bugs = counter("event_handler_bugs_total", "Dead letters of errors nobody foresaw.", ["service"])
 _history = msgspec.json.Decoder(list[Any])
 FLUSH_COUNT = 200
 FLUSH_SECONDS = 0.1
@@ -68,10 +67,12 @@ class Settler:
         for (topic, result), count in counts.items():
             _results.labels(topic, self._group, result).inc(count)
 
-    async def fail(self, work: Work, error: Exception, seconds: float) -> None:
-        """Schedule the next attempt, or write the dead letter when there is none."""
-        declared = work.consumer.retry if hasattr(work, "consumer") else _NO_RETRY
-        verdict = classify(error, declared)
+    async def fail(self, work: Work, error: Exception, seconds: float, *, attributed: bool = False) -> None:
+        """Schedule the next attempt, or write the dead letter when there is none.
+
+        `attributed` says that a named dependency is to blame.
+        """
+        verdict = classify(error, getattr(work, "consumer", None), attributed=attributed)
         attempts = _attempts(work)
         view = self._personal.view(work.entry.data, work.topic)
         told = view.text(str(error))
@@ -79,7 +80,7 @@ class Settler:
         at = self._clock.now().isoformat()
         attempts.append({"at": at, "error": text, "durationMs": round(seconds * 1000, 1)})
         _errors.labels(verdict.reason).inc()
-        delay = verdict.retry.delay(len(attempts)) if verdict.retry else None
+        delay = verdict.delay(len(attempts))
         metadata = self._beside(work, attempts)
         if delay is None:
             await self.bury(work, verdict, error, metadata, view)
@@ -114,6 +115,12 @@ class Settler:
             metadata["deadLetters"] = alias
         await self._broker.dead_letter(self._group, work.entry, work.topic, metadata)
         _dead.labels(work.topic).inc()
+        if verdict.reason == "internal":
+            _bugs.labels(self._group).inc()
+            log.error(
+                "events.handler_failed", group=self._group, topic=work.topic, entry=work.entry.id,
+                error=type(error).__name__, text=told[:300], fingerprint=metadata["fingerprint"],
+            )  # fmt: skip
         self._tell(work, "dead_letter", error, told, reason=verdict.reason)
 
     async def poison(self, work: Work, starts: int) -> None:
