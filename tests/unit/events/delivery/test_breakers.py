@@ -12,7 +12,8 @@ import pytest
 
 from opsplane.clock import SYSTEM, ManualClock
 from opsplane.errors import InvalidInput, RateLimited, Unavailable
-from opsplane.events import Event, Reject, RetryMover, consumer
+from opsplane.events import Event, Reject, RetryMover, connect, consumer
+from opsplane.events.broker import Delivered
 from opsplane.events.brokers import keys
 from opsplane.resilience import BreakerPolicy, Retry
 
@@ -110,7 +111,7 @@ async def test_a_bug_or_a_bad_event_never_opens_it(world, error):
     @consumer(TOPIC, group=GROUP, retry=Retry(0), dependencies=("index",))
     async def handle(event: Event, ctx) -> None:
         async with ctx.dependency("index"):
-            raise error
+            raise type(error)(*error.args)
 
     async with world.running(group_of(world, handle)):
         await world.emit(*items(world, *range(40)))
@@ -337,7 +338,9 @@ async def test_retries_can_be_set_for_a_type_of_error(world):
     tried = []
 
     @consumer(
-        TOPIC, group=GROUP, retries={ArithmeticError: Retry(3, "1s"), OverflowError: None, Reject: Retry(1, "1s")}
+        TOPIC,
+        group=GROUP,
+        retries={ArithmeticError: Retry(3, "1s"), OverflowError: None, Reject: Retry(1, "1s")},
     )
     async def handle(event: Event, ctx) -> None:
         tried.append(event.subject)
@@ -384,8 +387,6 @@ async def test_a_deadlock_is_no_absence(world):
 
 
 async def test_it_works_with_the_rights_of_a_service(world, valkey_engine):
-    from opsplane.events import connect
-
     index, broker = Index(), connect(valkey_engine.url("service"))
     world.broker = broker
     index.away = True
@@ -413,8 +414,6 @@ async def test_what_was_concluded_while_the_broker_was_away_is_told_later(world)
 
 
 async def _entry(world, entry_id):
-    from opsplane.events.broker import Delivered
-
     return Delivered(TOPIC, entry_id.decode(), b"", {})
 
 
