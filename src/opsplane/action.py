@@ -73,9 +73,15 @@ async def perform(
     audit: Audit,
     reason: str | None = None,
 ) -> R:
-    """The action's result, after checking the actor's role and with the outcome in the audit log."""
+    """The action's result, after checking the actor's role and with the outcome in the audit log.
+
+    Parameters some of which are not for the audit log have a method `audited` that gives the others.
+    """
     action.allow(actor)
-    facts = {name: getattr(parameters, name) for name in getattr(parameters, "__struct_fields__", ())}
+    if hasattr(parameters, "audited"):
+        facts = parameters.audited()
+    else:
+        facts = {name: getattr(parameters, name) for name in getattr(parameters, "__struct_fields__", ())}
     try:
         result = await action.apply(context, parameters)
     except BaseException as error:

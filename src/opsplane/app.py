@@ -287,8 +287,10 @@ class Composition:
             for group, consumers in service.groups().items()
         }
         databases = {name: await self.pool(service.database) for name, service in self.services.items()}
-        backbone = Backbone(pool, broker, databases=databases, file=file)
-        duties = events_duties(pool, broker, sorted(groups), self.schemas.types(), file=file)
+        backbone = Backbone(pool, broker, databases=databases, file=file, schemas=self.schemas)
+        duties = events_duties(
+            pool, broker, sorted(groups), self.schemas.types(), file=file, schemas=self.schemas
+        )
         return Part("events", _asking(pool), list(handlers(backbone, publisher, groups)), duties)
 
     async def _service(self, service: Service) -> Part:

@@ -16,6 +16,7 @@ async def backbone(opened: Session, *, outboxes: bool = False) -> Backbone:
     """What the actions work with; with `outboxes` every service's database as well."""
     from opsplane.events.backbone import Backbone
     from opsplane.events.configuration import EventsFile
+    from opsplane.service import collect_services, event_schemas
 
     databases = {name: await opened.pool(name) for name in opened.settings.databases} if outboxes else {}
     return Backbone(
@@ -24,6 +25,7 @@ async def backbone(opened: Session, *, outboxes: bool = False) -> Backbone:
         opened.actor.sub,
         databases,
         EventsFile(opened.settings.events_file),
+        event_schemas(collect_services().values()),
     )
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from opsplane.database import Pool
 from opsplane.events.broker import Broker
 from opsplane.events.configuration import EventsFile
+from opsplane.events.personal import Personal
+from opsplane.events.schemas import Schemas
 
 ROOM = "opsplane.events"  # where the statements are
 ROLE = "operations_staff"  # who may act
@@ -15,8 +17,8 @@ ROLE = "operations_staff"  # who may act
 
 @dataclass(frozen=True, slots=True)
 class Backbone:
-    """The operations database, the broker, who acts, the databases with outboxes (needed for a rebuild only), and
-    what `events.yaml` wants.
+    """The operations database, the broker, who acts, the databases with outboxes (needed for a rebuild only), what
+    `events.yaml` wants, and the event schemas.
     """
 
     pool: Pool
@@ -24,3 +26,9 @@ class Backbone:
     actor: str = "opsplane"
     databases: Mapping[str, Pool] = field(default_factory=dict)
     file: EventsFile = field(default_factory=EventsFile)
+    schemas: Schemas = field(default_factory=Schemas)
+
+    @property
+    def personal(self) -> Personal:
+        """What masks personal data in what is shown of events."""
+        return Personal(self.schemas)

@@ -13,6 +13,7 @@ from opsplane.events.deadletters import DeadLetterKeeper, Replayer
 from opsplane.events.delayed import DelayedMover
 from opsplane.events.pauses import PauseProjection
 from opsplane.events.retries import RetryMover
+from opsplane.events.schemas import Schemas
 from opsplane.events.trimming import Trimmer
 from opsplane.resilience import Duty
 
@@ -24,11 +25,12 @@ def events_duties(
     topics: Sequence[str] = (),
     clock: Clock = SYSTEM,
     file: EventsFile | None = None,
+    schemas: Schemas | None = None,
 ) -> list[Duty]:
     """Everything the role does beside serving HTTP; `pool` is the operations database, `broker` the events user's,
-    `file` the installation's events.yaml.
+    `file` the installation's events.yaml, `schemas` say what is personal.
     """
-    keeper = DeadLetterKeeper(pool, broker, topics)
+    keeper = DeadLetterKeeper(pool, broker, topics, schemas)
     return [
         RetryMover(broker, groups, clock),
         DelayedMover(broker, clock),

@@ -44,6 +44,19 @@ def test_two_statements_of_one_function_are_two_causes():
     assert of(lambda: handle("a")) != of(lambda: handle("b"))
 
 
+def test_depth_of_recursion_and_raising_one_error_again_do_not_separate():
+    def dig(depth: int) -> float:
+        return dig(depth - 1) if depth else price_of({})
+
+    assert of(lambda: dig(2)) == of(lambda: dig(9))
+    kept = RuntimeError("made once")
+
+    def again() -> None:
+        raise kept
+
+    assert of(again) == of(again) == of(again)
+
+
 def test_the_topic_does_not_separate_a_bug_and_separates_what_no_code_tells():
     call = lambda: price_of({"price": "x"})  # noqa: E731
     assert of(call, "a.b.c") == of(call, "x.y.z")

@@ -47,12 +47,20 @@ async def _preview_letters(
     backbone: Backbone, selection: Selection, states: tuple[str, ...], verb: str
 ) -> Preview:
     selection.require_some()
-    rows, total = await deadletters.page(backbone.pool, selection, states=states, limit=SAMPLE)
-    foreign = sum(row["consumer_group"] is None for row in rows)
-    warning = (
-        " Some came from foreign applications: all groups of their topic see them again." if foreign else ""
+    rows, total = await deadletters.page(
+        backbone.pool, selection, states=states, limit=SAMPLE, personal=backbone.personal
     )
+    facts = {**selection.parameters(), "states": list(states)}
+    row = await backbone.pool.fetch_one(sql(ROOM, "count_foreign"), facts)
+    warning = warned(row["count"]) if row and states == ("waiting",) else ""
     return Preview(f"{verb}: {total} dead letters.{warning}", total, rows)
+
+
+def warned(foreign: int) -> str:
+    """What whoever replays dead letters of foreign applications must know."""
+    if not foreign:
+        return ""
+    return f" {foreign} came from foreign applications: all groups of their topic see them again."
 
 
 async def _retry(backbone: Backbone, wanted: RetryLetters) -> Replay:
@@ -60,18 +68,19 @@ async def _retry(backbone: Backbone, wanted: RetryLetters) -> Replay:
     if wanted.rate is not None and wanted.rate <= 0:
         raise InvalidInput(f"A rate of {wanted.rate:g} events a second is not possible.")
     async with backbone.pool.transaction() as tx:
-        chosen = Jsonb(msgspec.to_builtins(wanted.selection))
+        asked = Jsonb(msgspec.to_builtins(wanted.selection))
         row = await (
-            await tx.execute(sql(ROOM, "insert_replay"), [chosen, backbone.actor, wanted.rate])
+            await tx.execute(sql(ROOM, "insert_replay"), [asked, backbone.actor, wanted.rate])
         ).fetchone()
         assert row is not None
         facts = {**wanted.selection.parameters(), "replay": row["id"]}
-        total = (await tx.execute(sql(ROOM, "take_for_replay"), facts)).rowcount
-        if total == 0:
+        taken = await (await tx.execute(sql(ROOM, "take_for_replay"), facts)).fetchone()
+        assert taken is not None
+        if taken["total"] == 0:
             raise NotFound(
                 "No waiting dead letter matches.", remedy="See what there is: opsplane dlq ls --states all"
             )
-        await tx.execute(sql(ROOM, "set_replay_total"), [total, row["id"]])
+        await tx.execute(sql(ROOM, "set_replay_total"), [taken["total"], taken["foreign"], row["id"]])
     return await deadletters.replay(backbone.pool, row["id"])
 
 
@@ -98,9 +107,6 @@ async def _cancel(backbone: Backbone, wanted: CancelReplay) -> Replay:
 
 
 RETRY = Action("dlq.retry", ROLE, "Replay dead letters.", RetryLetters, _preview_retry, _retry)
-DISCARD = Action(
-    "dlq.discard", ROLE, "Give up dead letters.", DiscardLetters, _preview_discard, _discard, dangerous=True
-)
 DISCARD = Action(
     "dlq.discard", ROLE, "Give up dead letters.", DiscardLetters, _preview_discard, _discard, dangerous=True
 )

@@ -72,11 +72,17 @@ def _violated(violations: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _places(error: BaseException, home: str | None) -> list[str]:
-    """The innermost frames in the service's code, and the text of the last one's line."""
+    """The innermost places in the service's code, and the text of the last one's line."""
     found = traceback.extract_tb(error.__traceback__)
     frames = [frame for frame in found if _is_the_services(frame.filename, home)]
-    named = [frame for frame in frames if not _INNER.fullmatch(frame.name)][-_FRAMES:]
-    places = [f"{frame.filename.rsplit('/', 2)[-1]}:{frame.name}" for frame in named]
+    places = [
+        f"{frame.filename.rsplit('/', 2)[-1]}:{frame.name}"
+        for frame in frames
+        if not _INNER.fullmatch(frame.name)
+    ]
+    places = list(dict.fromkeys(reversed(places)))[
+        :_FRAMES
+    ]  # a recursion, or one error raised again, goes round
     return [*places, frames[-1].line or ""] if frames else []
 
 

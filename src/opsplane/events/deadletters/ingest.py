@@ -11,6 +11,7 @@ from opsplane.events.backbone import ROOM
 from opsplane.events.broker import Broker, Delivered
 from opsplane.events.brokers.entries import delivered
 from opsplane.events.deadletters.letter import SUFFIX, record
+from opsplane.events.personal import Personal
 from opsplane.events.streams import scan
 from opsplane.telemetry import get_logger
 
@@ -22,8 +23,9 @@ LOOK = 2.0
 class Ingest:
     """Reads every `<topic>.dlq`. Rows and position are committed together, so a crash neither loses nor doubles."""
 
-    def __init__(self, pool: Pool, broker: Broker, topics: Collection[str] = ()) -> None:
+    def __init__(self, pool: Pool, broker: Broker, topics: Collection[str], personal: Personal) -> None:
         self._pool = pool
+        self._personal = personal
         self._broker = broker
         self._streams = {topic + SUFFIX for topic in topics}
         self._look_at = 0.0
@@ -50,7 +52,7 @@ class Ingest:
                     return count  # another process has read on meanwhile
                 async with tx.cursor() as cursor:
                     await cursor.executemany(
-                        sql(ROOM, "record_dead_letter"), [record(entry) for entry in entries]
+                        sql(ROOM, "record_dead_letter"), [record(entry, self._personal) for entry in entries]
                     )
                 position = entries[-1].id
                 await tx.execute(sql(ROOM, "move_position"), [position, stream])

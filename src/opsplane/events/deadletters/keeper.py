@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
+
+from psycopg.rows import DictRow
+from psycopg.types.json import Jsonb
 
 from opsplane.database import Pool, sql
 from opsplane.events.backbone import ROOM
 from opsplane.events.broker import Broker
 from opsplane.events.brokers.keys import REPLAYED
 from opsplane.events.deadletters.ingest import Ingest
+from opsplane.events.deadletters.letter import found_by
 from opsplane.events.deadletters.projection import Projection
+from opsplane.events.personal import Personal
+from opsplane.events.schemas import Schemas
 from opsplane.events.thresholds import threshold
 from opsplane.resilience import Stop
 from opsplane.telemetry import gauge
@@ -28,9 +35,16 @@ class DeadLetterKeeper:
     name = "dead letter keeper"
 
     def __init__(
-        self, pool: Pool, broker: Broker, topics: Collection[str] = (), *, retention: float = RETENTION
+        self,
+        pool: Pool,
+        broker: Broker,
+        topics: Collection[str] = (),
+        schemas: Schemas | None = None,
+        *,
+        retention: float = RETENTION,
     ) -> None:
-        self.ingest = Ingest(pool, broker, topics)
+        self._personal = Personal(schemas or Schemas())
+        self.ingest = Ingest(pool, broker, topics, self._personal)
         self._projection = Projection(pool, broker)
         self._pool = pool
         self._broker = broker
@@ -39,6 +53,7 @@ class DeadLetterKeeper:
     async def run(self, stop: Stop) -> None:
         """Keep until `stop`."""
         clean_in = 0.0
+        await self._index()
         while not stop.is_set():
             await self.step()
             clean_in -= INTERVAL
@@ -64,8 +79,20 @@ class DeadLetterKeeper:
         await self._pool.execute(sql(ROOM, "finish_replays"))
         return count
 
+    async def _index(self) -> None:
+        """Have dead letters found by their words that were recorded before there were any."""
+        while rows := await self._pool.fetch(sql(ROOM, "select_unindexed"), [BATCH]):
+            async with self._pool.transaction() as tx, tx.cursor() as cursor:
+                await cursor.executemany(
+                    sql(ROOM, "insert_dead_letter_text"), [self._text(row) for row in rows]
+                )
+
+    def _text(self, row: DictRow) -> dict[str, Any]:
+        facts = {**row, "id": row["event_id"], "type": row["event_type"]}
+        return {"letter": row["id"], **found_by(facts, self._personal.view(row["data"], row["topic"]))}
+
     async def _keep_house(self) -> None:
-        for row in await self._pool.fetch(sql(ROOM, "count_dead_letters")):
+        for row in await self._pool.fetch(sql(ROOM, "count_dead_letters"), [Jsonb({})]):
             _open.labels(row["topic"]).set(row["count"])
             _threshold.labels(row["topic"]).set(threshold(row["topic"]))
         await self._pool.execute(sql(ROOM, "prune_dead_letters"), [self._retention])

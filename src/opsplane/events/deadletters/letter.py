@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,25 +11,35 @@ from psycopg.rows import DictRow
 from psycopg.types.json import Jsonb
 
 from opsplane.events.broker import Delivered
+from opsplane.events.chain.fingerprint import general
+from opsplane.events.deadletters.words import words
 from opsplane.events.envelope import UNREADABLE
-from opsplane.events.personal import event_of
+from opsplane.events.personal import Personal, View, event_of
 
 SUFFIX = ".dlq"
 FOREIGN = "foreign"
 
 
-def record(entry: Delivered) -> dict[str, Any]:
-    """The parameters of `record_dead_letter` for an entry of a dead letter stream, whoever wrote it."""
+def record(entry: Delivered, personal: Personal) -> dict[str, Any]:
+    """The parameters of `record_dead_letter` for an entry of a dead letter stream, whoever wrote it.
+
+    What is told about the event, and the words it is found by, have no personal data.
+    """
     beside = {name: _clean(text) for name, text in entry.metadata.items()}
     event = _event(entry.data)
     reason = beside.get("reason", FOREIGN)
+    topic = beside.get("sourceTopic", entry.stream.removesuffix(SUFFIX))
+    view = personal.view(entry.data, topic)
+    message = view.text(beside.get("message", "Put here by an application that gave no reason."))
+    violations = _list(beside["violations"]) if "violations" in beside else None
+    found = {**event, "error": beside.get("error"), "message": message, "violations": violations}
     return {
         "stream": entry.stream,
         "stream_id": entry.id,
         "dead_letter": _number(beside.get("deadLetterId")),
         "restored": beside.get("restored") == "true",
         "alias": beside.get("deadLetters"),
-        "topic": beside.get("sourceTopic", entry.stream.removesuffix(SUFFIX)),
+        "topic": topic,
         "group": beside.get("group"),
         "consumer": beside.get("consumer"),
         "source_id": beside.get("sourceId"),
@@ -39,12 +50,22 @@ def record(entry: Delivered) -> dict[str, Any]:
         "data": entry.data,
         "reason": reason,
         "error": beside.get("error"),
-        "message": beside.get("message", "Put here by an application that gave no reason."),
+        "message": message,
         "fingerprint": beside.get("fingerprint", reason),
-        "violations": _list(beside.get("violations")) if "violations" in beside else None,
-        "attempts": _list(beside.get("attempts")),
+        "violations": None if violations is None else Jsonb(view.within(violations)),
+        "attempts": Jsonb(view.within(_list(beside.get("attempts")))),
         "failed_at": _failed_at(beside.get("failedAt"), entry.id),
+        **found_by(found, view),
     }
+
+
+def found_by(facts: Mapping[str, Any], view: View) -> dict[str, list[str]]:
+    """The words and the places of violations a dead letter is found by."""
+    told = [
+        view.text(facts[name]) for name in ("message", "error", "subject", "id", "type") if facts.get(name)
+    ]
+    shown = view.event if isinstance(view.event, str) else msgspec.json.encode(view.event).decode()
+    return {"words": words(*told, _clean(shown)), "pointers": _places(facts.get("violations") or [])}
 
 
 def metadata_of(row: DictRow) -> dict[str, str]:
@@ -80,12 +101,17 @@ def _clean(text: str) -> str:
     return text.replace("\x00", "\ufffd").encode(errors="replace").decode()
 
 
-def _list(text: str | None) -> Jsonb:
+def _places(violations: Sequence[Any]) -> list[str]:
+    pointers = (one.get("pointer") for one in violations if isinstance(one, dict))
+    return sorted({general(pointer) for pointer in pointers if isinstance(pointer, str)})
+
+
+def _list(text: str | None) -> list[Any]:
     try:
         found = msgspec.json.decode((text or "[]").replace("\\u0000", "\\ufffd"))
     except UNREADABLE:
         found = [{"unreadable": text}]
-    return Jsonb(found if isinstance(found, list) else [found])
+    return found if isinstance(found, list) else [found]
 
 
 def _number(text: str | None) -> int | None:

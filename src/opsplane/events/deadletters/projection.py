@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 from psycopg.rows import DictRow
 
@@ -12,6 +14,7 @@ from opsplane.events.deadletters.letter import metadata_of
 
 BATCH = 200
 MIRRORS = "opsplane:mirrors"
+_ENTRY = re.compile(r"\d+-\d+")  # an imported dead letter was on no stream of this broker yet
 
 # Puts a dead letter (ARGV[1]) on its consumer's stream (KEYS[1]) in place of the entry it had there; KEYS[2] remembers.
 _MIRROR = """
@@ -57,7 +60,10 @@ class Projection:
         stream_id: str = row["stream_id"]
         metadata = msgspec.json.encode(metadata_of(row))
         await self._delete(row["stream"], row["obsolete"])
-        if not await self._broker.call("XRANGE", row["stream"], stream_id, stream_id):
+        is_there = _ENTRY.fullmatch(stream_id) and await self._broker.call(
+            "XRANGE", row["stream"], stream_id, stream_id
+        )
+        if not is_there:
             added = await self._broker.call(
                 "XADD", row["stream"], "*", "data", row["data"], "metadata", metadata
             )
@@ -75,5 +81,6 @@ class Projection:
         return str(row["stream_id"])
 
     async def _delete(self, stream: str, entries: list[str]) -> None:
-        if entries:
-            await self._broker.call("XDEL", stream, *entries)
+        there = [one for one in entries if _ENTRY.fullmatch(one)]
+        if there:
+            await self._broker.call("XDEL", stream, *there)

@@ -1,10 +1,8 @@
 -- Give up dead letters for a reason.
 with before as (
     select id, state, replay_id from dead_letter
-    where id in (
-        select id from dead_letters_matching(
-            '{waiting,replaying}', %(ids)s, %(event_id)s, %(topic)s, %(group)s, %(reason)s, %(fingerprint)s, %(text)s)
-    ) and state in ('waiting', 'replaying') order by id for update
+    where id in (select id from dead_letters_matching('{waiting,replaying}', %(chosen)s))
+      and state in ('waiting', 'replaying') order by id for update
 ), closed as (
     update dead_letter
     set state = 'discarded', settled_at = clock_timestamp(), settled_by = %(by)s, settled_reason = %(because)s,

@@ -19,6 +19,7 @@ with previous as (
         state = case when %(restored)s then dead_letter.state else 'waiting' end
     from previous
     where dead_letter.id = previous.id and previous.state in ('waiting', 'replaying') and not previous.known
+    returning dead_letter.id
 ), late as (
     update dead_letter
     set obsolete = obsolete || %(stream_id)s::text, untidy = true
@@ -29,13 +30,19 @@ with previous as (
     set failed = failed + 1
     from previous
     where replay.id = previous.replay_id and previous.state = 'replaying' and not previous.known and not %(restored)s
+), recorded as (
+    insert into dead_letter (
+        stream, stream_id, alias, topic, consumer_group, consumer, source_id, event_id, event_type, event_source, subject,
+        data, reason, error, message, fingerprint, violations, attempts, first_failed_at, last_failed_at
+    )
+    select %(stream)s, %(stream_id)s, %(alias)s, %(topic)s, %(group)s, %(consumer)s, %(source_id)s, %(event_id)s,
+           %(event_type)s, %(event_source)s, %(subject)s, %(data)s, %(reason)s, %(error)s, %(message)s, %(fingerprint)s,
+           %(violations)s::jsonb, %(attempts)s::jsonb, %(failed_at)s, %(failed_at)s
+    where not exists (select from previous)
+    on conflict (stream, stream_id) do nothing
+    returning id
 )
-insert into dead_letter (
-    stream, stream_id, alias, topic, consumer_group, consumer, source_id, event_id, event_type, event_source, subject,
-    data, reason, error, message, fingerprint, violations, attempts, first_failed_at, last_failed_at
-)
-select %(stream)s, %(stream_id)s, %(alias)s, %(topic)s, %(group)s, %(consumer)s, %(source_id)s, %(event_id)s,
-       %(event_type)s, %(event_source)s, %(subject)s, %(data)s, %(reason)s, %(error)s, %(message)s, %(fingerprint)s,
-       %(violations)s::jsonb, %(attempts)s::jsonb, %(failed_at)s, %(failed_at)s
-where not exists (select from previous)
-on conflict (stream, stream_id) do nothing
+insert into dead_letter_text (letter, words, pointers)
+select id, array_to_tsvector(%(words)s::text[]), %(pointers)s::text[]
+from (select id from recorded union all select id from again where not %(restored)s) as found
+on conflict (letter) do update set words = excluded.words, pointers = excluded.pointers

@@ -1,2 +1,2 @@
--- Note how many dead letters a replay has.
-update replay set total = %s where id = %s
+-- Note how many dead letters a replay has, and how many of them go to their topic.
+update replay set total = %s, foreign_letters = %s where id = %s

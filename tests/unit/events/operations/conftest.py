@@ -60,7 +60,7 @@ class Platform:
 
     @property
     def backbone(self) -> Backbone:
-        return Backbone(self.pool, self.broker, "alice", {"catalog": self.pool})
+        return Backbone(self.pool, self.broker, "alice", {"catalog": self.pool}, self.schemas)
 
     @property
     def direct(self) -> DirectPublisher:
@@ -86,7 +86,7 @@ class Platform:
 
     @property
     def keeper(self) -> DeadLetterKeeper:
-        return DeadLetterKeeper(self.pool, self.broker)
+        return DeadLetterKeeper(self.pool, self.broker, schemas=self.schemas)
 
     def duties(self):
         keeper = self.keeper
