@@ -23,6 +23,7 @@ from opsplane.errors import InvalidInput
 if TYPE_CHECKING:
     from opsplane.database import Doorbell, Pool
     from opsplane.events import Broker
+    from opsplane.events.backbone import Backbone
     from opsplane.resilience import Duty, Stop
     from opsplane.service import Runtime, Service
     from opsplane.tasks import TaskType
@@ -296,6 +297,7 @@ class Composition:
     async def _service(self, service: Service) -> Part:
         from opsplane.events import ConsumerGroup
         from opsplane.events import Service as Owner
+        from opsplane.events.api import own_dead_letter_router
         from opsplane.service import migrate_service
 
         pool, broker = await self.pool(service.database), self.broker("service")
@@ -304,7 +306,19 @@ class Composition:
         owner = Owner(service.name, pool, runtime.outbox, SYSTEM)
         duties: list[Duty] = [self._relay(service.database, pool)]
         duties += [ConsumerGroup(found, owner, broker, self.schemas) for found in service.groups().values()]
-        return Part(service.name, _asking(pool), list(service.api(runtime)), duties)
+        served = list(service.api(runtime))
+        if service.consumers:
+            served.append(own_dead_letter_router(sorted(service.groups()), self._backbone_of(broker)))
+        return Part(service.name, _asking(pool), served, duties)
+
+    def _backbone_of(self, broker: Broker) -> Callable[[], Awaitable[Backbone]]:
+        """Opens what a service's own view of its dead letters works with: a service that is not asked needs none."""
+        from opsplane.events.backbone import Backbone
+
+        async def opened() -> Backbone:
+            return Backbone(await self.pool("operations"), broker, schemas=self.schemas)
+
+        return opened
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import cyclopts
@@ -13,14 +12,22 @@ from opsplane.cli.output import emit, note
 from opsplane.cli.session import Common, session
 
 if TYPE_CHECKING:
-    from opsplane.events.backbone import Backbone
-    from opsplane.events.deadletters import Replay, Selection
+    from opsplane.events.deadletters import Selection
 
 app = cyclopts.App(name="dlq", help="Work with dead letters.")
+for _name, _place, _help in (
+    ("retry", "dlq_replays:retry", "Replay dead letters to the group that failed and wait for the outcome."),
+    ("replays", "dlq_replays:replays", "Replays and how far each is, the latest first."),
+    ("watch", "dlq_replays:watch", "Follow a replay to its end."),
+    ("cancel", "dlq_replays:cancel", "Stop a replay: what was not sent yet waits again."),
+    ("edit", "dlq_edit:edit", "Change the event of a waiting dead letter; the original is kept beside it."),
+    ("export", "dlq_transfer:export", "Dead letters as lines of JSON on standard output."),
+    ("import", "dlq_transfer:import_letters", "Record exported dead letters, those that are not here yet."),
+):
+    app.command(f"opsplane.cli.{_place}", name=_name, help=_help)
 
 DEFAULTS = Common()
 COLUMNS = ("id", "topic", "consumer_group", "reason", "message", "failures", "last_failed_at", "state")
-PATIENCE = 5.0
 State = Literal["waiting", "replaying", "resolved", "discarded", "open", "all"]
 
 
@@ -35,16 +42,29 @@ class Which:
     error_class: Annotated[str | None, Parameter(name="--class", help="validation, internal, timeout, …")] = (
         None
     )
-    text: Annotated[str | None, Parameter(help="Words in the error message.")] = None
+    error: Annotated[str | None, Parameter(help="The name of the error, for example KeyError.")] = None
+    text: Annotated[
+        str | None, Parameter(help="Words, or how they begin, in message, error, subject or event.")
+    ] = None
+    pointer: Annotated[str | None, Parameter(help="Where the schema is violated, for example /price.")] = None
     event: Annotated[str | None, Parameter(help="The id of the event itself.")] = None
+    event_type: Annotated[str | None, Parameter(help="The type of the event.")] = None
+    subject: Annotated[str | None, Parameter(help="What the event is about.")] = None
+    since: Annotated[
+        str | None, Parameter(help="Failed then or later: 2h (ago), 2026-01-31, or a time with zone.")
+    ] = None
+    until: Annotated[str | None, Parameter(help="Failed before that.")] = None
 
     def selection(self, ids: Sequence[int] = (), *, everything: bool = False) -> Selection:
         """The selection these options describe."""
-        from opsplane.events.deadletters import Selection
+        from opsplane.events.deadletters import Selection, moment
 
+        now = datetime.now(UTC)
         return Selection(
-            ids=tuple(ids), event_id=self.event, topic=self.topic, group=self.group, reason=self.error_class,
-            fingerprint=self.fingerprint, text=self.text, everything=everything,
+            ids=tuple(ids), event_id=self.event, event_type=self.event_type, subject=self.subject, topic=self.topic,
+            group=self.group, reason=self.error_class, error=self.error, fingerprint=self.fingerprint,
+            text=self.text, pointer=self.pointer, since=moment(self.since, now) if self.since else None,
+            until=moment(self.until, now) if self.until else None, everything=everything,
         )  # fmt: skip
 
 
@@ -53,79 +73,77 @@ Ids = Annotated[int, Parameter(help="Numbers of dead letters, from `dlq ls`.")]
 All = Annotated[bool, Parameter(name="--all", negative="", help="Every one there is.")]
 DryRun = Annotated[bool, Parameter(negative="", help="Only show how many and a sample.")]
 Reason = Annotated[str | None, Parameter(help="Why; goes to the audit log.")]
+States = Annotated[State, Parameter(help="Open ones are waiting or being replayed.")]
+Unmasked = Annotated[
+    bool, Parameter(negative="", help="With personal data; needs a reason and goes to the audit log.")
+]
 
 
 @app.command(name="ls")
 async def list_letters(
     *,
     which: Which = ANY,
-    states: Annotated[State, Parameter(help="Open ones are waiting or being replayed.")] = "open",
+    states: States = "open",
     limit: Annotated[int, Parameter(help="At most how many.")] = 50,
     common: Common = DEFAULTS,
 ) -> None:
-    """Dead letters, the latest failure first."""
+    """Dead letters, the latest failure first; personal data is masked."""
+    from opsplane.cli.acting import backbone
     from opsplane.events import deadletters
 
-    wanted = {"open": deadletters.OPEN, "all": deadletters.STATES}.get(states, (states,))
     async with session(common) as opened:
-        pool = await opened.pool("operations")
-        rows, total = await deadletters.page(pool, which.selection(), states=wanted, limit=limit)
+        context = await backbone(opened)
+        rows, total = await deadletters.page(
+            context.pool,
+            which.selection(),
+            states=wanted_states(states),
+            limit=limit,
+            personal=context.personal,
+        )
     emit(rows, common.output, columns=COLUMNS)
     if total > len(rows):
         note(f"{len(rows)} of {total}; more with --limit.")
 
 
 @app.command
-async def groups(*, common: Common = DEFAULTS) -> None:
+async def groups(*, which: Which = ANY, common: Common = DEFAULTS) -> None:
     """Open dead letters by what caused them, the most frequent first."""
     from opsplane.events import deadletters
 
     columns = ("fingerprint", "count", "last_hour", "hour_before", "reason", "message", "topics", "groups")
     async with session(common) as opened:
-        emit(await deadletters.groups(await opened.pool("operations")), common.output, columns=columns)
+        pool = await opened.pool("operations")
+        emit(await deadletters.groups(pool, which.selection()), common.output, columns=columns)
 
 
 @app.command
 async def show(
     number: Annotated[int, Parameter(name="ID", help="The number of the dead letter.")],
     *,
-    common: Common = DEFAULTS,
-) -> None:
-    """Everything about one dead letter: the event, the reason, every attempt, every violation."""
-    from opsplane.events import deadletters
-
-    async with session(common) as opened:
-        emit(await deadletters.show(await opened.pool("operations"), number), common.output)
-
-
-@app.command
-async def retry(
-    *ids: Ids,
-    which: Which = ANY,
-    everything: All = False,
-    rate: Annotated[float | None, Parameter(help="At most how many a second.")] = None,
-    dry_run: DryRun = False,
-    detach: Annotated[bool, Parameter(negative="", help="Do not wait for the outcome.")] = False,
+    unmasked: Unmasked = False,
     reason: Reason = None,
     common: Common = DEFAULTS,
-) -> int:
-    """Replay dead letters to the group that failed and wait for the outcome; exit code 1 when some fail again."""
-    from opsplane.cli.acting import act, backbone, foresee
-    from opsplane.events.actions import RETRY, RetryLetters
+) -> None:
+    """Everything about one dead letter: the event, the reason, every attempt, every violation, every edit."""
+    from opsplane.cli.acting import act, backbone
+    from opsplane.events import deadletters
+    from opsplane.events.actions import READ_PERSONAL, ReadPersonal
 
-    wanted = RetryLetters(selection=which.selection(ids, everything=everything), rate=rate)
     async with session(common) as opened:
         context = await backbone(opened)
-        if dry_run:
-            emit(await foresee(RETRY, context, wanted), common.output, columns=COLUMNS)
-            return 0
-        replay = await act(opened, RETRY, context, wanted, reason)
-        if not detach:
-            replay = await _outcome(context, replay)
-        emit(
-            replay, common.output, columns=("id", "state", "total", "sent", "resolved", "failed", "withdrawn")
-        )
-    return 1 if replay.failed else 0
+        if unmasked:
+            wanted = ReadPersonal(letter=number, because=reason or "")
+            shown = await act(opened, READ_PERSONAL, context, wanted, reason)
+        else:
+            shown = await deadletters.show(context.pool, number, context.personal)
+    if common.output != "table":
+        emit(shown, common.output)
+        return
+    edits = shown.pop("edits")
+    emit(shown)
+    for edit in edits:
+        note(f"\nedited {edit['at']:%Y-%m-%d %H:%M} by {edit['by']}: {edit['because']}")
+        emit(edit["changes"], columns=("place", "before", "after"))
 
 
 @app.command
@@ -156,19 +174,8 @@ async def discard(
     note(f"✓ discarded {count}")
 
 
-async def _outcome(context: Backbone, replay: Replay) -> Replay:
-    """The replay once every event has an outcome; one that is never sent is left to the events role."""
+def wanted_states(states: State) -> tuple[str, ...]:
+    """The states a choice means."""
     from opsplane.events import deadletters
 
-    patience = time.monotonic() + PATIENCE
-    before = replay
-    while replay.state == "running":
-        await asyncio.sleep(0.1)
-        replay = await deadletters.replay(context.pool, replay.id)
-        if replay != before:
-            before, patience = replay, time.monotonic() + PATIENCE + (1 / replay.rate if replay.rate else 0)
-        elif time.monotonic() > patience:
-            what = "was not sent: does the events role run?" if replay.unsent else "has no outcome yet."
-            note(f"Replay {replay.id} goes on when it can; some of it {what} See: opsplane status")
-            break
-    return replay
+    return {"open": deadletters.OPEN, "all": deadletters.STATES}.get(states, (states,))

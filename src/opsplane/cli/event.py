@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import cyclopts
 from cyclopts import Parameter
 
+from opsplane.cli.given import given_bytes
 from opsplane.cli.output import emit
 from opsplane.cli.session import Common, session
 
@@ -82,15 +81,7 @@ def _body(data: str, force: bool) -> Any:
     from opsplane.errors import InvalidInput
     from opsplane.events.envelope import UNREADABLE
 
-    if data == "-":
-        text = sys.stdin.buffer.read()
-    elif data.startswith("@"):
-        path = Path(data[1:])
-        if not path.is_file():
-            raise InvalidInput(f"There is no file {path}.")
-        text = path.read_bytes()
-    else:
-        text = data.encode()
+    text = given_bytes(data)
     try:
         return msgspec.json.decode(text)
     except UNREADABLE as error:

@@ -30,7 +30,7 @@ NOUNS = {
     "event": "Publish events.",
     "topic": "List, show and rebuild topics.",
     "consumer": "List, pause and resume consumer groups.",
-    "dlq": "List, show, retry and discard dead letters.",
+    "dlq": "List, show, edit, replay, discard and move dead letters.",
     "task": "List, follow, cancel and retry tasks; fetch their results.",
     "queue": "List, pause and resume queues of tasks.",
     "import": "Import files into the services' entities.",

@@ -10,12 +10,17 @@ from litestar.types import ControllerRouterHandler
 from opsplane.events.api.acting import STAFF
 from opsplane.events.api.consumers import consumer_handlers
 from opsplane.events.api.dead_letters import dead_letter_handlers
+from opsplane.events.api.own_dead_letters import own_dead_letter_router
 from opsplane.events.api.publishing import publishing_handlers
 from opsplane.events.api.replays import replay_handlers
+from opsplane.events.api.selecting import SELECTING
 from opsplane.events.api.topics import topic_handlers
+from opsplane.events.api.transfer import transfer_handlers
 from opsplane.events.backbone import Backbone
 from opsplane.events.direct import DirectPublisher
 from opsplane.web import requires
+
+__all__ = ["handlers", "own_dead_letter_router"]
 
 
 def handlers(
@@ -23,10 +28,16 @@ def handlers(
 ) -> Sequence[ControllerRouterHandler]:
     """The routes of the `events` role; `groups` are the declared consumer groups with their topics."""
     staff = [requires(*STAFF)]
-    queue = [*dead_letter_handlers(backbone), *replay_handlers(backbone)]
+    queue = [*dead_letter_handlers(backbone), *replay_handlers(backbone), *transfer_handlers(backbone)]
     looked_at = [*topic_handlers(backbone), *consumer_handlers(backbone, groups)]
     return [
-        Router("/api/v1/admin/dlq", route_handlers=queue, guards=staff, tags=["dead letters"]),
+        Router(
+            "/api/v1/admin/dlq",
+            route_handlers=queue,
+            guards=staff,
+            dependencies=SELECTING,
+            tags=["dead letters"],
+        ),
         Router("/api/v1/events", route_handlers=looked_at, guards=staff, tags=["events"]),
         Router("/api/v1/events", route_handlers=publishing_handlers(publisher), tags=["events"]),
     ]

@@ -1,19 +1,34 @@
-"""Dead letters over HTTP: counts, groups, lists, one in full, giving up. (Annotations are read at run time.)"""
+"""Dead letters over HTTP: counts, groups, lists, one in full, editing, giving up. (Annotations are read at run time.)"""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from litestar import delete, get
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar import delete, get, patch
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from litestar.types import ControllerRouterHandler
+from msgspec import UNSET, Struct, UnsetType
 
 from opsplane.events import actions, deadletters
 from opsplane.events.api.acting import act
+from opsplane.events.api.selecting import Selected, States
 from opsplane.events.backbone import Backbone
 from opsplane.events.deadletters import Selection
 from opsplane.web import Caller, Page, paged
 
-State = Literal["waiting", "replaying", "resolved", "discarded"]
+
+class EditRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The new `data`, values to `put` at places in it (JSON pointers), places to `cut`, or the whole `event`; and why.
+
+    `force` keeps an edit that violates the schema, `retry` replays it at once.
+    """
+
+    reason: str
+    data: Any | UnsetType = UNSET
+    event: Any | UnsetType = UNSET
+    put: dict[str, Any] = {}
+    cut: tuple[str, ...] = ()
+    force: bool = False
+    retry: bool = False
 
 
 def dead_letter_handlers(backbone: Backbone) -> list[ControllerRouterHandler]:
@@ -21,42 +36,51 @@ def dead_letter_handlers(backbone: Backbone) -> list[ControllerRouterHandler]:
     pool = backbone.pool
 
     @get("/stats", operation_id="deadLetterStats")
-    async def stats() -> dict[str, Any]:
+    async def stats(selected: Selected) -> dict[str, Any]:
         """For each topic how many dead letters are open."""
-        return {"data": await deadletters.stats(pool)}
+        return {"data": await deadletters.stats(pool, selected)}
 
     @get("/groups", operation_id="deadLetterGroups")
-    async def groups() -> dict[str, Any]:
+    async def groups(selected: Selected) -> dict[str, Any]:
         """Open dead letters by what caused them."""
-        return {"data": await deadletters.groups(pool)}
+        return {"data": await deadletters.groups(pool, selected)}
 
     @get("/failed-events", operation_id="listDeadLetters")
     async def failed_events(
-        topic: FromQuery[str | None] = None,
-        group: FromQuery[str | None] = None,
-        reason: FromQuery[str | None] = None,
-        fingerprint: FromQuery[str | None] = None,
-        text: FromQuery[str | None] = None,
-        event_id: FromQuery[str | None] = None,
-        in_state: Annotated[State | None, QueryParameter(name="state")] = None,
+        selected: Selected,
+        states: States,
         page: FromQuery[int] = 1,
         page_size: Annotated[int, QueryParameter(name="pageSize")] = 50,
     ) -> dict[str, Any]:
         """One page of dead letters, the latest failure first; open ones unless `state` says otherwise."""
-        wanted = Page(page, page_size)
-        selection = Selection(
-            topic=topic, group=group, reason=reason, fingerprint=fingerprint, text=text, event_id=event_id
-        )
-        states = (in_state,) if in_state else deadletters.OPEN
-        rows, total = await deadletters.page(
-            pool, selection, states=states, limit=wanted.size, offset=wanted.offset
-        )
-        return paged([_failed_event(row) for row in rows], total, wanted)
+        return await listed(backbone, selected, states, Page(page, page_size))
 
     @get("/{letter:int}", operation_id="getDeadLetter")
-    async def show(letter: FromPath[int]) -> dict[str, Any]:
-        """Everything about one dead letter."""
-        return {"data": await deadletters.show(pool, letter)}
+    async def show(
+        letter: FromPath[int],
+        identity: Caller,
+        unmasked: FromQuery[bool] = False,
+        reason: FromQuery[str] = "",
+    ) -> dict[str, Any]:
+        """Everything about one dead letter. With `unmasked` (role personal_data_reader, a reason) nothing is masked."""
+        if unmasked:
+            wanted = actions.ReadPersonal(letter=letter, because=reason)
+            return {"data": await act(backbone, actions.READ_PERSONAL, wanted, identity, reason)}
+        return {"data": await deadletters.show(pool, letter, backbone.personal)}
+
+    @patch("/{letter:int}", operation_id="editDeadLetter")
+    async def edit(letter: FromPath[int], data: JSONBody[EditRequest], identity: Caller) -> dict[str, Any]:
+        """Change the event of a waiting dead letter; 400 lists every violation. The original is kept beside it."""
+        wanted = actions.EditLetter(
+            letter=letter, because=data.reason, data=data.data, event=data.event, put=data.put, cut=data.cut,
+            force=data.force,
+        )  # fmt: skip
+        shown = await act(backbone, actions.EDIT, wanted, identity, data.reason)
+        if not data.retry:
+            return {"data": shown}
+        again = actions.RetryLetters(selection=Selection(ids=(letter,)))
+        replay = await act(backbone, actions.RETRY, again, identity, data.reason)
+        return {"data": {**shown, "state": "replaying", "replay": replay}}
 
     @delete("/{letter:int}", status_code=200, operation_id="discardDeadLetter")
     async def discard(letter: FromPath[int], reason: FromQuery[str], identity: Caller) -> dict[str, Any]:
@@ -64,12 +88,28 @@ def dead_letter_handlers(backbone: Backbone) -> list[ControllerRouterHandler]:
         wanted = actions.DiscardLetters(selection=Selection(ids=(letter,)), because=reason)
         return {"data": {"discarded": await act(backbone, actions.DISCARD, wanted, identity, reason)}}
 
-    return [stats, groups, failed_events, show, discard]
+    return [stats, groups, failed_events, show, edit, discard]
+
+
+async def listed(
+    backbone: Backbone, selection: Selection, states: tuple[str, ...], wanted: Page
+) -> dict[str, Any]:
+    """One page of dead letters as the API shows them."""
+    rows, total = await deadletters.page(
+        backbone.pool,
+        selection,
+        states=states,
+        limit=wanted.size,
+        offset=wanted.offset,
+        personal=backbone.personal,
+    )
+    return paged([_failed_event(row) for row in rows], total, wanted)
 
 
 def _failed_event(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "id": row["id"],
+        "uid": row["uid"],
         "topic": row["topic"],
         "group": row["consumer_group"],
         "eventId": row["event_id"],
@@ -85,4 +125,5 @@ def _failed_event(row: Mapping[str, Any]) -> dict[str, Any]:
         "lastFailedAt": row["last_failed_at"],
         "state": row["state"],
         "replayId": row["replay_id"],
+        "edited": row["edited"],
     }

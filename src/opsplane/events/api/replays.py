@@ -1,5 +1,6 @@
 """Replays of dead letters over HTTP. (Annotations are read at run time.)"""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -32,7 +33,7 @@ def replay_handlers(backbone: Backbone) -> list[ControllerRouterHandler]:
         event_id: FromQuery[str], identity: Caller, reason: FromQuery[str | None] = None
     ) -> dict[str, Any]:
         """Replay the dead letters of one event, named by its own id or by the dead letter's."""
-        selection = await _named(backbone, event_id)
+        selection = await named(backbone, event_id)
         done = await act(backbone, actions.RETRY, actions.RetryLetters(selection=selection), identity, reason)
         return {"data": done}
 
@@ -66,10 +67,10 @@ def replay_handlers(backbone: Backbone) -> list[ControllerRouterHandler]:
     return [retry, start_replay, list_replays, get_replay, cancel_replay]
 
 
-async def _named(backbone: Backbone, name: str) -> Selection:
-    """The waiting dead letters of an event id, else the dead letter of that number."""
+async def named(backbone: Backbone, name: str, groups: Sequence[str] | None = None) -> Selection:
+    """The waiting dead letters of an event id, else the dead letter of that number; in some groups only."""
     selection = Selection(event_id=name)
-    _, total = await deadletters.page(backbone.pool, selection, states=("waiting",), limit=1)
+    _, total = await deadletters.page(backbone.pool, selection.within(groups), states=("waiting",), limit=1)
     if total:
         return selection
     if not name.isdecimal() or len(name) > 18:

@@ -51,7 +51,7 @@ create function dead_letters_matching(states text[], chosen jsonb) returns setof
       and (chosen->>'since' is null or last_failed_at >= (chosen->>'since')::timestamptz)
       and (chosen->>'until' is null or last_failed_at < (chosen->>'until')::timestamptz)
       and (chosen->>'pointer' is null
-           or id in (select letter from dead_letter_text where pointers @> array[chosen->>'pointer']))
+           or id = any (array(select letter from dead_letter_text where pointers @> array[chosen->>'pointer'])))
       and (chosen->>'words' is null
-           or id in (select letter from dead_letter_text where words @@ (chosen->>'words')::tsquery))
+           or id = any (array(select letter from dead_letter_text where words @@ (chosen->>'words')::tsquery)))
 $$;
