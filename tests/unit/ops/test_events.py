@@ -104,7 +104,7 @@ async def letters(look, count: int, reason: str, hours: int = 0) -> None:
 async def test_dead_letters_over_their_threshold(look, reason: str, repair: str, first: str | None) -> None:
     await letters(look, 10, reason)
     assert await look(DeadLetters()) == []
-    await look.sql("truncate dead_letter")
+    await look.sql("truncate dead_letter cascade")
     await letters(look, 11, reason)
     finding = await look.one(DeadLetters())
     assert finding.repair == look.command(repair.format(topic=TOPIC))
