@@ -147,8 +147,12 @@ def test_a_file_without_a_header_is_refused(file: Path, data: bytes) -> None:
         read(file, data)
 
 
-cells = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=8) | st.none()
-tables = st.lists(st.tuples(st.just("k"), cells, cells), min_size=1, max_size=30)
+cells = (
+    st.text('ab",\n茶', max_size=8)
+    | st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=8)
+    | st.none()
+)
+tables = st.lists(st.tuples(st.just("k"), cells, cells), min_size=1, max_size=60)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
