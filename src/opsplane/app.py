@@ -295,7 +295,7 @@ class Composition:
         return Part("events", _asking(pool), list(handlers(backbone, publisher, groups)), duties)
 
     async def _service(self, service: Service) -> Part:
-        from opsplane.events import ConsumerGroup
+        from opsplane.events import consumer_group
         from opsplane.events import Service as Owner
         from opsplane.events.api import own_dead_letter_router
         from opsplane.service import migrate_service
@@ -305,7 +305,7 @@ class Composition:
         runtime = await self.runtime(service)
         owner = Owner(service.name, pool, runtime.outbox, SYSTEM)
         duties: list[Duty] = [self._relay(service.database, pool)]
-        duties += [ConsumerGroup(found, owner, broker, self.schemas) for found in service.groups().values()]
+        duties += [consumer_group(found, owner, broker, self.schemas) for found in service.groups().values()]
         served = list(service.api(runtime))
         if service.consumers:
             served.append(own_dead_letter_router(sorted(service.groups()), self._backbone_of(broker)))

@@ -7,6 +7,8 @@ from opsplane.events.brokers import connect
 from opsplane.events.consumer import AlreadyDone, BatchContext, Consumer, Context, Reject, Service, consumer
 from opsplane.events.envelope import Event, decode, encode, new_event, wrap
 from opsplane.events.group import ConsumerGroup
+from opsplane.events.groups import consumer_group
+from opsplane.events.ordered import OrderedGroup
 from opsplane.events.outbox import Outbox
 from opsplane.events.relay import Relay
 from opsplane.events.retries import RetryMover
@@ -22,6 +24,7 @@ __all__ = [
     "Context",
     "Entry",
     "Event",
+    "OrderedGroup",
     "Outbox",
     "Reject",
     "Relay",
@@ -31,6 +34,7 @@ __all__ = [
     "Violation",
     "connect",
     "consumer",
+    "consumer_group",
     "decode",
     "encode",
     "new_event",

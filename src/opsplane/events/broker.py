@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from opsplane.errors import Unavailable
+
+if TYPE_CHECKING:
+    from opsplane.events.tenure import Tenure
 
 
 class BrokerUnavailable(Unavailable):
@@ -21,6 +24,7 @@ class PartlyPublished(BrokerUnavailable):
         self.reasons = reasons
 
 
+PRIVATE = "opsplane:retry-stream:"  # a group's own stream starts like this
 OWN = "opsplane:"  # no topic starts like this: streams that do were written by opsplane itself
 
 
@@ -39,6 +43,11 @@ class Delivered(NamedTuple):
     id: str
     data: bytes
     metadata: dict[str, str]
+
+    @property
+    def is_private(self) -> bool:
+        """Whether it was a retry or a replay for this group alone."""
+        return self.stream.startswith(PRIVATE)
 
 
 class Done(NamedTuple):
@@ -130,6 +139,14 @@ class Broker(Protocol):
 
     async def hold(self, group: str, consumer: str, entries: Sequence[Delivered]) -> None:
         """Show that these entries are not forgotten: they are idle from now on, and were delivered no more often."""
+        ...
+
+    async def epoch(self, group: str) -> int:
+        """The highest epoch the broker knows of an ordered group; 0 when it knows none."""
+        ...
+
+    async def lead(self, group: str, epoch: int, leader: str, streams: Sequence[str]) -> Tenure:
+        """Begin to lead an ordered group: every earlier leader is refused; raises `Deposed` when one is later."""
         ...
 
     async def paused(self) -> frozenset[str]:

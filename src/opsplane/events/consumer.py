@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -16,10 +16,12 @@ from opsplane.database import Connection, Pool, sql
 from opsplane.errors import InvalidInput, OpsplaneError
 from opsplane.events.dependencies import Call, Calls, declared, undeclared
 from opsplane.events.envelope import Event, new_event
+from opsplane.events.fence import Fence
 from opsplane.events.outbox import Outbox
 from opsplane.events.tracing import continued
 from opsplane.resilience import Retry, seconds
 
+Ordered = Literal["skip", "park"]
 Handler = Callable[[Any, Any], Awaitable[None]]
 
 
@@ -47,6 +49,7 @@ class Consumer:
     dependencies: tuple[str, ...] = ()
     retries: Mapping[type[Exception], Retry | None] = field(default_factory=dict)
     recover: bool = False
+    ordered: Ordered | None = None
 
     async def __call__(self, event: Any, context: Any) -> None:
         """Handle one event, or a list of them when declared with `batch`."""
@@ -65,12 +68,14 @@ def consumer(
     dependencies: Sequence[str] = (),
     retries: Mapping[type[Exception], Retry | None] | None = None,
     recover: bool = False,
+    ordered: Ordered | None = None,
 ) -> Callable[[Handler], Consumer]:
     """Declare an async handler as consumer of a topic (or several) in `group`.
 
     `dead_letters` names the per-consumer stream `dlq:<name>`; with `batch` the handler gets a list of at most
     that many events and a `BatchContext`; `concurrency` handlers run side by side in one process. `timeout` is
-    for one call of the handler. A first parameter annotated `Event[T]` (with `batch`: `list[Event[T]]`) gets its
+    for one call of the handler. In an `ordered` group, one process of all reads, the events of a subject are handled
+    in the stream's order, and after a failed one the later either go on (`skip`) or wait for it (`park`). A first parameter annotated `Event[T]` (with `batch`: `list[Event[T]]`) gets its
     `data` as a `T`.
 
     `dependencies` names what the handler calls: while one of them is away the group stops reading and no event spends
@@ -79,12 +84,17 @@ def consumer(
     unavailability are replayed when a breaker of the group closes.
     """
     names, own = declared(tuple(dependencies)), dict(retries or {})
+    if ordered and batch is not None:
+        raise InvalidInput(
+            f"A consumer of {group} is declared with both batch and ordered.",
+            remedy="Events of an ordered group are handled one at a time: leave batch out.",
+        )
     topics = (topic,) if isinstance(topic, str) else tuple(topic)
 
     def declare(handler: Handler) -> Consumer:
         limit, data = seconds(timeout), data_type(handler, many=batch is not None)
         return Consumer(
-            handler, topics, group, retry, limit, dead_letters, batch, concurrency, data, names, own, recover
+            handler, topics, group, retry, limit, dead_letters, batch, concurrency, data, names, own, recover, ordered
         )
 
     return declare
@@ -121,12 +131,19 @@ class Service:
 class Context:
     """What a handler of one event is given."""
 
-    __slots__ = ("_service", "calls", "epoch", "event", "group")
+    __slots__ = ("_fence", "_service", "calls", "epoch", "event", "group")
 
     def __init__(
-        self, service: Service, group: str, event: Event[Any], epoch: int = 0, calls: Calls | None = None
+        self,
+        service: Service,
+        group: str,
+        event: Event[Any],
+        epoch: int = 0,
+        calls: Calls | None = None,
+        fence: Fence | None = None,
     ) -> None:
         self._service = service
+        self._fence = fence
         self.group = group
         self.event = event
         self.epoch = epoch
@@ -152,9 +169,12 @@ class Context:
     async def once(self) -> AsyncIterator[Connection]:
         """A transaction that holds the inbox row of this event: what is done in it is done once.
 
-        Raises `AlreadyDone` when the effect was committed before; let it pass.
+        Raises `AlreadyDone` when the effect was committed before, in an ordered group `Deposed` when another process
+        leads it by now; let both pass.
         """
         async with self.pool.transaction() as tx:
+            if self._fence is not None:
+                await self._fence.hold(tx)
             if not await claim_effects(tx, self.group, self.epoch, [self.event]):
                 raise AlreadyDone(f"{self.event.type} {self.event.id} was handled by {self.group} before.")
             yield tx

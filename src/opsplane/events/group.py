@@ -9,8 +9,10 @@ import socket
 import time
 from collections.abc import Sequence
 
+from opsplane.errors import Conflict
 from opsplane.events.breakers import Breakers, Guard, More
 from opsplane.events.broker import Broker, BrokerUnavailable, Delivered, Reader
+from opsplane.events.brokers import keys
 from opsplane.events.chain import Settler, Work, mark_seen
 from opsplane.events.consumer import Consumer, Service
 from opsplane.events.gate import Gate
@@ -70,6 +72,7 @@ class ConsumerGroup:
 
         Every run is a consumer of its own: what a failed one still held is recovered like a dead process's.
         """
+        await self._refuse_parked()
         self.consumer = unique_name()
         await self._broker.lease(self.group, self.consumer)
         sweeper = asyncio.create_task(self._handling.deadlines.sweep(), name=f"deadlines {self.group}")
@@ -172,6 +175,14 @@ class ConsumerGroup:
                 _raise_if_failed(helpers)
         finally:
             await reader.close()
+
+    async def _refuse_parked(self) -> None:
+        """Return unless events are set aside from a time when the group was ordered: only its leader takes them up."""
+        if await self._broker.call("EXISTS", keys.parked(self.group)):
+            raise Conflict(
+                f"Events of {self.group} are parked from a time when it was ordered.",
+                remedy='Declare it ordered="skip" until they are handled: see opsplane consumer ls',
+            )
 
     async def _end_lease(self) -> None:
         try:

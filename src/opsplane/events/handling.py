@@ -45,9 +45,21 @@ class Handling:
         return sorted(self.consumers)
 
     async def prepare(self, work: Work, settler: Settler) -> bool:
-        """Whether the entry is fit for its handler; when not, it is settled."""
+        """Whether the entry can be decoded and is fit for its handler; when not, it is settled."""
         try:
-            decode_work(work, self.consumers)
+            self.decode(work)
+        except Exception as error:  # noqa: BLE001  whatever is wrong with an entry, it is settled with its reason
+            await settler.fail(work, error, 0.0)
+            return False
+        return await self.check(work, settler)
+
+    def decode(self, work: Work) -> None:
+        """Give the work its event and consumer; raises what makes that impossible."""
+        decode_work(work, self.consumers)
+
+    async def check(self, work: Work, settler: Settler) -> bool:
+        """Whether a decoded entry is fit for its handler; when not, it is settled."""
+        try:
             refuse_expired(work, self.clock.now())
             validate_work(work, self._schemas)
         except Exception as error:  # noqa: BLE001  whatever is wrong with an entry, it is settled with its reason

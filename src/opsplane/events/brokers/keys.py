@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from opsplane.events.broker import PRIVATE
+
 PAUSED = "opsplane:paused"
 REPLAYED = "opsplane:replayed"
 FULL = "opsplane:full"
@@ -14,6 +16,7 @@ HELD_OPEN = "opsplane:breaker:held-open"  # hash: who holds a breaker open, and 
 RECOVERING = "opsplane:breaker:recovering"  # hash: the topics whose dead letters are replayed when it closes
 RECOVERED = "opsplane:breaker:recovered"  # hash: the closing after which that was last done
 SEEN_SECONDS = 300
+ASIDE = "opsplane:aside:"
 
 
 def retry_schedule(group: str) -> str:
@@ -23,7 +26,7 @@ def retry_schedule(group: str) -> str:
 
 def retry_stream(group: str) -> str:
     """The group's private stream, where retries and replays come back."""
-    return f"opsplane:retry-stream:{group}"
+    return f"{PRIVATE}{group}"
 
 
 def delayed(topic: str) -> str:
@@ -54,3 +57,28 @@ def probe(breaker: str) -> str:
 def dead_letters(topic: str) -> str:
     """The dead letter stream of a topic."""
     return f"{topic}.dlq"
+
+
+def place(stream: str, entry_id: str) -> str:
+    """An entry among those of all streams."""
+    return f"{stream}:{entry_id}"
+
+
+def leader(group: str) -> str:
+    """Epoch and name of the ordered group's leader."""
+    return f"opsplane:leader:{group}"
+
+
+def parked(group: str) -> str:
+    """Hash of the ordered group's parked subjects: what holds each up."""
+    return f"opsplane:parked:{group}"
+
+
+def aside(group: str, subject: str) -> str:
+    """List of the events of a parked subject that were set aside."""
+    return f"{ASIDE}{len(group)}:{group}:{subject}"
+
+
+def is_aside(stream: str) -> bool:
+    """Whether an entry of this stream was set aside."""
+    return stream.startswith(ASIDE)

@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from opsplane.events.broker import Delivered, Done, Entry, PartlyPublished, Reader
-from opsplane.events.brokers import keys
+from opsplane.events.brokers import keys, settling
 from opsplane.events.brokers.entries import delivered
 from opsplane.events.brokers.leases import LEASE_MS, LeaseKeeper
 from opsplane.events.brokers.recovery import Recovery
 from opsplane.events.brokers.resp import Address, CommandRefused, Connection
 from opsplane.events.brokers.strict import StrictWriter
+from opsplane.events.brokers.tenure import RedisTenure, epoch_of
+from opsplane.events.tenure import Tenure
 
-_encode = msgspec.json.Encoder().encode
 _CHUNK = 500
 _MOVED_AT_ONCE = 200
 
-# Moves due entries of a retry schedule (KEYS[1]) to the private stream (KEYS[2]) byte for byte. A member is ten digits
-# that give the length of the metadata, the metadata, the data.
+# Moves due entries of a retry schedule (KEYS[1]) to the private stream (KEYS[2]) byte for byte; members are `packed`.
 _MOVE = """
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, 200)
 for _, member in ipairs(due) do
@@ -46,7 +44,7 @@ class RedisStreams:
 
     async def publish_many(self, entries: Iterable[Entry]) -> list[str]:
         """The stream ids of the entries, in order; after a refusal nothing more is sent."""
-        commands = [_xadd(entry.stream, entry.data, entry.metadata) for entry in entries]
+        commands = [settling.added(entry.stream, entry.data, entry.metadata) for entry in entries]
         ids: list[str] = []
         for first in range(0, len(commands), _CHUNK):
             replies = await self._connection.pipeline(commands[first : first + _CHUNK], errors=False)
@@ -73,22 +71,7 @@ class RedisStreams:
 
     async def settle(self, group: str, done: Sequence[Done]) -> None:
         """Acknowledge and remember, in one round trip."""
-        acknowledged: dict[str, list[str]] = {}
-        for entry in done:
-            acknowledged.setdefault(entry.stream, []).append(entry.id)
-        private, seen = keys.retry_stream(group), keys.seen(group)
-        commands: list[tuple[Any, ...]] = [
-            ("XACK", stream, group, *ids) for stream, ids in acknowledged.items()
-        ]
-        if private in acknowledged:
-            commands.append(("XDEL", private, *acknowledged[private]))
-        commands += [("XADD", keys.REPLAYED, "*", "id", entry.replay_of) for entry in done if entry.replay_of]
-        commands += [
-            ("HDEL", keys.started(group), _place(entry.stream, entry.id)) for entry in done if entry.recovered
-        ]
-        commands.append(("SADD", seen, *[entry.event for entry in done]))
-        commands.append(("EXPIRE", seen, str(2 * keys.SEEN_SECONDS)))
-        await self._connection.transaction(commands)
+        await self._connection.transaction(settling.settled(group, done))
 
     async def seen(self, group: str, events: Sequence[str]) -> list[bool]:
         """Whether each event was handled within the last five to ten minutes."""
@@ -101,17 +84,13 @@ class RedisStreams:
         self, group: str, entry: Delivered, metadata: Mapping[str, str], due: float
     ) -> None:
         """Acknowledge and schedule, atomically."""
-        encoded = _encode(metadata)
-        member = b"%010d%b%b" % (len(encoded), encoded, entry.data)
-        commands = [("ZADD", keys.retry_schedule(group), repr(due), member), *self._release(group, entry)]
-        await self._connection.transaction(commands)
+        await self._connection.transaction(settling.scheduled(group, entry, metadata, due))
 
     async def dead_letter(
         self, group: str, entry: Delivered, topic: str, metadata: Mapping[str, str]
     ) -> None:
         """Acknowledge and write the dead letter, atomically."""
-        letter = _xadd(keys.dead_letters(topic), entry.data, metadata)
-        await self._connection.transaction([letter, *self._release(group, entry)])
+        await self._connection.transaction(settling.buried(group, entry, topic, metadata))
 
     async def move_due_retries(self, group: str, now: float) -> int:
         """Run the move as a script, which only the `events` user may."""
@@ -138,7 +117,7 @@ class RedisStreams:
 
     async def count_start(self, group: str, entry: Delivered) -> int:
         """Count one more start of a recovered entry."""
-        field = _place(entry.stream, entry.id)
+        field = keys.place(entry.stream, entry.id)
         replies = await self._connection.pipeline(
             [("HINCRBY", keys.started(group), field, "1"), ("EXPIRE", keys.started(group), "86400")]
         )
@@ -183,6 +162,14 @@ class RedisStreams:
         self._leases.remove(name)
         await self._connection.call("DEL", name)
 
+    async def epoch(self, group: str) -> int:
+        """The epoch of the group's latest leader."""
+        return epoch_of(await self._connection.call("GET", keys.leader(group)))
+
+    async def lead(self, group: str, epoch: int, leader: str, streams: Sequence[str]) -> Tenure:
+        """A tenure with connections of its own."""
+        return await RedisTenure.begin(self._connect, group, epoch, leader, streams)
+
     async def close(self) -> None:
         """Close the connection and stop the lease thread."""
         self._leases.close()
@@ -191,13 +178,6 @@ class RedisStreams:
 
     def _connect(self) -> Connection:
         return Connection(self._address, allow_vulnerable=self._allow_vulnerable)
-
-    def _release(self, group: str, entry: Delivered) -> list[tuple[Any, ...]]:
-        commands: list[tuple[Any, ...]] = [("XACK", entry.stream, group, entry.id)]
-        if entry.stream == keys.retry_stream(group):
-            commands.append(("XDEL", entry.stream, entry.id))
-        commands.append(("HDEL", keys.started(group), _place(entry.stream, entry.id)))
-        return commands
 
 
 class StreamReader:
@@ -236,10 +216,6 @@ class StreamReader:
         await self._connection.close()
 
 
-def _place(stream: str, entry_id: str) -> str:
-    return f"{stream}:{entry_id}"
-
-
 def _partly(ids: list[str], replies: Sequence[Any], count: int) -> PartlyPublished:
     reasons = {
         len(ids) + place: str(reply) for place, reply in enumerate(replies) if isinstance(reply, Exception)
@@ -248,9 +224,3 @@ def _partly(ids: list[str], replies: Sequence[Any], count: int) -> PartlyPublish
     found += [None] * (count - len(found))
     reason = next(iter(reasons.values()))
     return PartlyPublished(f"The broker refused {found.count(None)} of {count}: {reason}", found, reasons)
-
-
-def _xadd(stream: str, data: bytes, metadata: Mapping[str, str] | None) -> tuple[Any, ...]:
-    if metadata:
-        return ("XADD", stream, "*", "data", data, "metadata", _encode(metadata))
-    return ("XADD", stream, "*", "data", data)

@@ -127,6 +127,11 @@ class Connection:
         self._protocol: _Protocol | None = None
         self._connecting = asyncio.Lock()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the next command goes over the connection of the last; what a connection watches ends with it."""
+        return self._protocol is not None and self._protocol.transport is not None
+
     async def call(self, *command: Any) -> Any:
         """The reply to one command; raises `CommandRefused` or `BrokerUnavailable`."""
         return (await self.pipeline([command]))[0]

@@ -63,9 +63,8 @@ class Deadlines:
 
     @staticmethod
     def timed_out(lane: _Lane) -> bool:
-        """Whether a cancellation just caught was this sweeper's; it is taken back then."""
+        """Whether a cancellation just caught was this sweeper's alone; its own is taken back."""
         if not lane.fired:
             return False
         lane.fired = False
-        lane.task.uncancel()
-        return True
+        return lane.task.uncancel() == 0

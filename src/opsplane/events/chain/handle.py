@@ -9,14 +9,16 @@ from opsplane.events.chain.deadline import Deadlines, HandlerTimedOut
 from opsplane.events.chain.work import Work
 from opsplane.events.consumer import AlreadyDone, BatchContext, Consumer, Context, Service
 from opsplane.events.dependencies import Calls
+from opsplane.events.fence import Fence
 
 
 class Effects:
-    """Runs handlers of one service."""
+    """Runs handlers of one service; with a `fence` their effects are an ordered group's."""
 
     def __init__(self, service: Service, deadlines: Deadlines) -> None:
         self._service = service
         self._deadlines = deadlines
+        self.fence: Fence | None = None
 
     async def one(self, work: Work, calls: Calls | None = None) -> None:
         """Return when the event had its effect, now or before; raises what the handler raises."""
@@ -24,7 +26,7 @@ class Effects:
         if consumer.batch is not None:
             await self.many(consumer, [work], calls)
             return
-        context = Context(self._service, consumer.group, work.event, calls=calls)
+        context = Context(self._service, consumer.group, work.event, calls=calls, fence=self.fence)
         try:
             await self._timed(consumer.handler(work.event, context), consumer)
         except AlreadyDone:

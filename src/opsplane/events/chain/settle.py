@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from opsplane.clock import Clock
 from opsplane.errors import InvalidInput
-from opsplane.events.broker import Broker, Done
+from opsplane.events.broker import Delivered, Done
 from opsplane.events.chain.classification import Verdict, classify
 from opsplane.events.chain.fingerprint import fingerprint
 from opsplane.events.chain.work import Work
@@ -33,13 +34,33 @@ FLUSH_SECONDS = 0.1
 MOST_VIOLATIONS = 200
 
 
+class Ledger(Protocol):
+    """Where a settler writes: a `Broker`, or what stands between."""
+
+    async def settle(self, group: str, done: Sequence[Done]) -> None:
+        """Acknowledge handled entries and remember their events as seen."""
+        ...
+
+    async def schedule_retry(
+        self, group: str, entry: Delivered, metadata: Mapping[str, str], due: float
+    ) -> None:
+        """Acknowledge the entry and have it come back: one step."""
+        ...
+
+    async def dead_letter(
+        self, group: str, entry: Delivered, topic: str, metadata: Mapping[str, str]
+    ) -> None:
+        """Acknowledge the entry and write it to `<topic>.dlq`: one step."""
+        ...
+
+
 class Settler:
     """Settles the entries of one group."""
 
     def __init__(
-        self, broker: Broker, group: str, consumer: str, clock: Clock, personal: Personal | None = None
+        self, ledger: Ledger, group: str, consumer: str, clock: Clock, personal: Personal | None = None
     ) -> None:
-        self._broker = broker
+        self._ledger = ledger
         self._personal = personal or Personal(Schemas())
         self._group = group
         self._consumer = consumer
@@ -62,7 +83,7 @@ class Settler:
         if not self._done:
             return
         done, self._done = self._done, []
-        await self._broker.settle(self._group, done)
+        await self._ledger.settle(self._group, done)
         counts, self._counts = self._counts, Counter()
         for (topic, result), count in counts.items():
             _results.labels(topic, self._group, result).inc(count)
@@ -86,12 +107,16 @@ class Settler:
             await self.bury(work, verdict, error, metadata, view)
             return
         due = self._clock.now().timestamp() + delay
-        await self._broker.schedule_retry(self._group, work.entry, metadata, due)
+        await self._ledger.schedule_retry(self._group, work.entry, metadata, due)
         self._tell(work, "retry", error, told, attempt=len(attempts), delay=round(delay, 3))
 
     def _beside(self, work: Work, attempts: list[Any]) -> dict[str, str]:
-        source_id = work.history.get("sourceId", work.entry.id)
-        return {**work.history, "sourceTopic": work.topic, "sourceId": source_id, "attempts": _text(attempts)}
+        return {
+            **work.history,
+            "sourceTopic": work.topic,
+            "sourceId": work.source_id,
+            "attempts": _text(attempts),
+        }
 
     async def bury(
         self, work: Work, verdict: Verdict, error: Exception, metadata: dict[str, str], view: View
@@ -113,7 +138,7 @@ class Settler:
         alias = work.consumer.dead_letters if hasattr(work, "consumer") else None
         if alias:
             metadata["deadLetters"] = alias
-        await self._broker.dead_letter(self._group, work.entry, work.topic, metadata)
+        await self._ledger.dead_letter(self._group, work.entry, work.topic, metadata)
         _dead.labels(work.topic).inc()
         if verdict.reason == "internal":
             _bugs.labels(self._group).inc()

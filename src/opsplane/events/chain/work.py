@@ -49,6 +49,16 @@ class Work:
         """What makes an event the same one: its source and id."""
         return f"{self.event.source} {self.event.id}"
 
+    @property
+    def source_id(self) -> str:
+        """The id of its first delivery on its topic."""
+        return self.history.get("sourceId", self.entry.id)
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether this is no delivery but the news that nobody needs to wait for the event any more."""
+        return self.entry.is_private and "givenUp" in self.history
+
     def done(self) -> Done:
         """What the broker is told when this was handled."""
         replay_of = self.history.get("deadLetterId")

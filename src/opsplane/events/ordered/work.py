@@ -1,0 +1,186 @@
+"""The work on lanes: the events of a subject one after the other, and what to do behind one that failed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from opsplane.events.broker import Broker, Delivered
+from opsplane.events.chain import Work, mark_seen
+from opsplane.events.gate import Gate
+from opsplane.events.handling import Handling
+from opsplane.events.ordered.books import Books
+from opsplane.events.ordered.lanes import Lane, Lanes
+from opsplane.events.ordered.settler import OrderedSettler
+from opsplane.events.tenure import Tenure
+from opsplane.resilience import Stop
+from opsplane.telemetry import get_logger
+
+log = get_logger("events")
+PAGE = 50
+PAUSE = 0.5
+
+
+class LaneWork:
+    """Puts entries into lanes and works them off; `run` is one worker, of which there may be many."""
+
+    def __init__(
+        self,
+        handling: Handling,
+        tenure: Tenure,
+        books: Books,
+        settler: OrderedSettler,
+        broker: Broker,
+        gate: Gate,
+        stop: Stop,
+        *,
+        max_deliveries: int,
+    ) -> None:
+        self.lanes = Lanes()
+        self._handling = handling
+        self._tenure = tenure
+        self._books = books
+        self._settler = settler
+        self._broker = broker
+        self._gate = gate
+        self._stop = stop
+        self._max_deliveries = max_deliveries
+
+    async def recover(self, *, park: bool) -> None:
+        """Take up what former leaders left, one entry at a time, their starts counted; then lanes may run.
+
+        Without `park` nothing is to wait any more that was parked before.
+        """
+        await self._until_open()
+        for subject, (parked, aside) in (await self._tenure.parked()).items():
+            self.lanes.restore(Lane(subject, parked, aside, park=park))
+        pending = await self._tenure.pending()
+        private = [entry for entry in pending if entry.is_private]
+        for entry in private:
+            await self._recover_one(entry)
+        for lane in self._releasing():
+            await self._drain(lane, 1)
+        for entry in pending[len(private) :]:
+            await self._recover_one(entry)
+        await self._settler.flush()
+        for lane in self._releasing():
+            self.lanes.queue(lane)
+
+    async def feed(self, entries: Sequence[Delivered]) -> None:
+        """Put entries that were read into their lanes."""
+        for lane in await self._put(entries):
+            self.lanes.queue(lane)
+
+    async def run(self) -> None:
+        """Work lanes off until one is None, or the group stops."""
+        deadline = self._handling.deadlines.lane()
+        try:
+            while not self._stop.is_set():
+                if self.lanes.ready.empty():
+                    await self._settler.flush()
+                lane = await self.lanes.ready.get()
+                if lane is None:
+                    return
+                await self._turn(lane)
+                self.lanes.leave(lane)
+        finally:
+            self._handling.deadlines.release(deadline)
+
+    async def _turn(self, lane: Lane) -> None:
+        """Work on one lane, for a while: others are waiting, too."""
+        for _ in range(PAGE):
+            if self._stop.is_set():
+                return
+            if lane.is_releasing and not lane.first:
+                await self._drain(lane, PAGE)
+            elif (work := lane.take()) is None:
+                return
+            elif lane.parked is not None and not work.entry.is_private:
+                await self._set_aside(lane, [work, *lane.take_waiting()])
+            else:
+                await self._run(lane, work)
+
+    async def _drain(self, lane: Lane, count: int) -> None:
+        """Handle the next events that were set aside; those read meanwhile make room for other subjects."""
+        await self._until_open()
+        if self._stop.is_set():
+            return
+        works = [Work(entry) for entry in await self._tenure.aside(lane.subject, count)]
+        for work in works:
+            self._handling.decode(work)
+        await mark_seen(self._broker, self._handling.group, works)
+        for work in works:
+            work.recovered, lane.doubtful = lane.doubtful, False
+            self._books.hold(work, lane)
+            await self._run(lane, work)
+            if not lane.is_releasing or self._stop.is_set():
+                break
+        await self._settler.flush()
+        if lane.is_releasing and not lane.aside:
+            await self._books.unpark(lane)
+        elif lane.is_releasing and lane.waiting:
+            await self._set_aside(lane, lane.take_waiting())
+
+    async def _set_aside(self, lane: Lane, works: Sequence[Work]) -> None:
+        await self._settler.flush()
+        await self._books.set_aside(lane, works)
+
+    async def _run(self, lane: Lane, work: Work) -> None:
+        """Handle and settle one event; when it held up its lane and no longer does, that is written at once."""
+        if work.is_given_up:
+            await self._books.give_up(lane, work)
+            return
+        if work.recovered and await self._is_poison(work):
+            return
+        if work.seen:
+            await self._settler.succeed(work)
+        elif await self._handling.check(work, self._settler):
+            await self._handling.one(work, self._settler)
+        if lane.is_held_up_by(work.identity):
+            await self._settler.flush()
+
+    async def _is_poison(self, work: Work) -> bool:
+        starts = await self._broker.count_start(self._handling.group, work.entry)
+        if starts <= self._max_deliveries:
+            return False
+        await self._settler.poison(work, starts - 1)
+        return True
+
+    async def _recover_one(self, entry: Delivered) -> None:
+        if self._stop.is_set():
+            return
+        for lane in await self._put([entry], recovered=True):
+            work = lane.take()
+            assert work is not None
+            if lane.parked is not None and not entry.is_private:
+                await self._set_aside(lane, [work])
+            else:
+                log.info("events.recovered", group=self._handling.group, entry=entry.id, stream=entry.stream)
+                await self._run(lane, work)
+            self.lanes.leave(lane)
+
+    async def _put(self, entries: Sequence[Delivered], *, recovered: bool = False) -> list[Lane]:
+        works = []
+        for entry in entries:
+            work = Work(entry, recovered=recovered)
+            try:
+                self._handling.decode(work)
+            except Exception as error:  # noqa: BLE001  whatever is wrong with an entry, it is settled with its reason
+                await self._settler.fail(work, error, 0.0)
+            else:
+                works.append(work)
+        events = [work for work in works if not work.is_given_up]
+        await mark_seen(self._broker, self._handling.group, events)
+        lanes = []
+        for work in works:
+            lane = self.lanes.find(work)
+            self._books.hold(work, lane)
+            (lane.first if work.entry.is_private else lane.waiting).append(work)
+            lanes.append(lane)
+        return lanes
+
+    async def _until_open(self) -> None:
+        while await self._gate.is_shut() and not await self._stop.wait(PAUSE):
+            pass
+
+    def _releasing(self) -> list[Lane]:
+        return [lane for lane in self.lanes.parked() if lane.is_releasing]
