@@ -32,7 +32,9 @@ PAGE = 500
 class RedisTenure:
     """The `Tenure` of one leader; made with `await RedisTenure.begin(...)`."""
 
-    def __init__(self, address: Address, group: str, epoch: int, leader: str, streams: Sequence[str]) -> None:
+    def __init__(
+        self, connect: Callable[[], Connection], group: str, epoch: int, leader: str, streams: Sequence[str]
+    ) -> None:
         self._connection = connect()
         self._bell = connect()
         self._group = group
