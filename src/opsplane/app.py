@@ -295,8 +295,8 @@ class Composition:
         return Part("events", _asking(pool), list(handlers(backbone, publisher, groups)), duties)
 
     async def _service(self, service: Service) -> Part:
-        from opsplane.events import consumer_group
         from opsplane.events import Service as Owner
+        from opsplane.events import consumer_group
         from opsplane.events.api import own_dead_letter_router
         from opsplane.service import migrate_service
 

@@ -74,9 +74,11 @@ def consumer(
 
     `dead_letters` names the per-consumer stream `dlq:<name>`; with `batch` the handler gets a list of at most
     that many events and a `BatchContext`; `concurrency` handlers run side by side in one process. `timeout` is
-    for one call of the handler. In an `ordered` group, one process of all reads, the events of a subject are handled
-    in the stream's order, and after a failed one the later either go on (`skip`) or wait for it (`park`). A first parameter annotated `Event[T]` (with `batch`: `list[Event[T]]`) gets its
+    for one call of the handler. A first parameter annotated `Event[T]` (with `batch`: `list[Event[T]]`) gets its
     `data` as a `T`.
+
+    In an `ordered` group one process reads for all and the events of a subject are handled in the stream's order; after
+    a failed one the later either go on (`skip`) or wait until it has succeeded or was given up (`park`).
 
     `dependencies` names what the handler calls: while one of them is away the group stops reading and no event spends
     an attempt; with several, the handler says in `async with ctx.dependency(name)` which it calls. `retries` overrides
@@ -94,7 +96,19 @@ def consumer(
     def declare(handler: Handler) -> Consumer:
         limit, data = seconds(timeout), data_type(handler, many=batch is not None)
         return Consumer(
-            handler, topics, group, retry, limit, dead_letters, batch, concurrency, data, names, own, recover, ordered
+            handler,
+            topics,
+            group,
+            retry,
+            limit,
+            dead_letters,
+            batch,
+            concurrency,
+            data,
+            names,
+            own,
+            recover,
+            ordered,
         )
 
     return declare

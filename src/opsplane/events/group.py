@@ -48,10 +48,7 @@ class ConsumerGroup:
         self.consumer = unique_name()
         self._broker = broker
         self._per_stream = max(1, prefetch // (len(self.topics) + 1))
-        self._guard: Guard | None = None
-        if any(consumer.dependencies for consumer in consumers):
-            breakers = Breakers(broker, consumers, service.clock, breaker)
-            self._guard = Guard(self._handling, broker, breakers)
+        self._guard = guard_of(self._handling, consumers, service, broker, breaker)
         self._gate = Gate(broker, self.group, self._guard.breakers if self._guard else None)
         self._takeover = Takeover(
             self._handling,
@@ -189,6 +186,19 @@ class ConsumerGroup:
             await self._broker.unlease(self.group, self.consumer)
         except BrokerUnavailable as error:
             log.info("events.lease_runs_out", group=self.group, error=error.message)
+
+
+def guard_of(
+    handling: Handling,
+    consumers: Sequence[Consumer],
+    service: Service,
+    broker: Broker,
+    policy: BreakerPolicy,
+) -> Guard | None:
+    """What runs the handlers of a group behind its breakers; None when they name no dependency."""
+    if not any(consumer.dependencies for consumer in consumers):
+        return None
+    return Guard(handling, broker, Breakers(broker, consumers, service.clock, policy))
 
 
 def unique_name() -> str:

@@ -56,7 +56,7 @@ class RedisStreams:
 
     async def publish_strictly(self, entries: Iterable[Entry]) -> list[str]:
         """The stream ids of the entries once they are on the server's disk."""
-        commands = [_xadd(entry.stream, entry.data, entry.metadata) for entry in entries]
+        commands = [settling.added(entry.stream, entry.data, entry.metadata) for entry in entries]
         return [reply.decode() for reply in await self._strict.write(commands)]
 
     async def on_disk(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
@@ -125,7 +125,7 @@ class RedisStreams:
 
     async def uncount_start(self, group: str, entry: Delivered) -> None:
         """Count one start less; one that was never counted stays so."""
-        field = _place(entry.stream, entry.id)
+        field = keys.place(entry.stream, entry.id)
         if int(await self._connection.call("HINCRBY", keys.started(group), field, "-1")) <= 0:
             await self._connection.call("HDEL", keys.started(group), field)
 
@@ -133,7 +133,8 @@ class RedisStreams:
         """Claim the entries again without counting a delivery, in chunks."""
         streams: dict[str, list[str]] = {}
         for entry in entries:
-            streams.setdefault(entry.stream, []).append(entry.id)
+            if not keys.is_aside(entry.stream):
+                streams.setdefault(entry.stream, []).append(entry.id)
         commands = [
             ("XCLAIM", stream, group, consumer, "0", *ids[first : first + _CHUNK], "JUSTID")
             for stream, ids in streams.items()

@@ -12,7 +12,7 @@ from opsplane.events.broker import Broker, BrokerUnavailable
 from opsplane.events.consumer import Consumer, Service
 from opsplane.events.fence import Deposed, Fence
 from opsplane.events.gate import Gate
-from opsplane.events.group import BLOCK, unique_name
+from opsplane.events.group import BLOCK, guard_of, unique_name
 from opsplane.events.handling import Handling
 from opsplane.events.ordered.books import Books
 from opsplane.events.ordered.leadership import take_epoch
@@ -20,7 +20,7 @@ from opsplane.events.ordered.settler import OrderedSettler
 from opsplane.events.ordered.work import LaneWork
 from opsplane.events.schemas import Schemas
 from opsplane.events.tenure import LEADER, Tenure
-from opsplane.resilience import Stop
+from opsplane.resilience import BreakerPolicy, Stop
 from opsplane.telemetry import get_logger
 
 log = get_logger("events")
@@ -44,6 +44,7 @@ class OrderedGroup:
         *,
         prefetch: int = 200,
         max_deliveries: int = 3,
+        breaker: BreakerPolicy = BreakerPolicy(),  # noqa: B008  frozen
     ) -> None:
         modes = {consumer.ordered for consumer in consumers}
         if len(modes) > 1 or None in modes:
@@ -59,7 +60,8 @@ class OrderedGroup:
         self._broker = broker
         self._prefetch = prefetch
         self._max_deliveries = max_deliveries
-        self._gate = Gate(broker, self.group)
+        self._guard = guard_of(self._handling, consumers, service, broker, breaker)
+        self._gate = Gate(broker, self.group, self._guard.breakers if self._guard else None)
 
     @property
     def topics(self) -> list[str]:
@@ -86,7 +88,7 @@ class OrderedGroup:
         books = Books(tenure, self.group, self._service.clock, park=self._park, limit=2 * self._prefetch)
         settler = OrderedSettler(books, self.group, name, self._service.clock, self._handling.personal, fence)
         work = LaneWork(
-            self._handling, tenure, books, settler, self._broker, self._gate, stop,
+            self._handling, tenure, books, settler, self._broker, self._gate, self._guard, stop,
             max_deliveries=self._max_deliveries,
         )  # fmt: skip
         try:
@@ -112,6 +114,10 @@ class OrderedGroup:
                     tasks.create_task(self._handling.deadlines.sweep()),
                     tasks.create_task(self._watch(leader, books, settler, work)),
                 ]
+                if self._guard is not None:
+                    self._guard.consumer = LEADER
+                    await self._guard.breakers.look()
+                    helpers.append(tasks.create_task(self._guard.keep()))
                 await tasks.create_task(work.recover(park=self._park))
                 workers = [tasks.create_task(work.run()) for _ in range(self._handling.concurrency)]
                 await self._read_until(stop, tenure, books, work)

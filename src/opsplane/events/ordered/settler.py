@@ -26,13 +26,13 @@ class OrderedSettler(Settler):
         self._fence.check()
         await super().succeed(work)
 
-    async def fail(self, work: Work, error: Exception, seconds: float) -> None:
+    async def fail(self, work: Work, error: Exception, seconds: float, *, attributed: bool = False) -> None:
         """Schedule or bury; being deposed is no failure of the event."""
         if isinstance(error, Deposed):
             raise error
         self._fence.check()
         await self.flush()
-        await super().fail(work, error, seconds)
+        await super().fail(work, error, seconds, attributed=attributed)
 
     async def poison(self, work: Work, starts: int) -> None:
         """Bury an entry that ends processes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from opsplane.events.breakers import Guard
 from opsplane.events.broker import Broker, Delivered
 from opsplane.events.chain import Work, mark_seen
 from opsplane.events.gate import Gate
@@ -31,6 +32,7 @@ class LaneWork:
         settler: OrderedSettler,
         broker: Broker,
         gate: Gate,
+        guard: Guard | None,
         stop: Stop,
         *,
         max_deliveries: int,
@@ -42,6 +44,7 @@ class LaneWork:
         self._settler = settler
         self._broker = broker
         self._gate = gate
+        self._guard = guard
         self._stop = stop
         self._max_deliveries = max_deliveries
 
@@ -134,7 +137,10 @@ class LaneWork:
         if work.seen:
             await self._settler.succeed(work)
         elif await self._handling.check(work, self._settler):
-            await self._handling.one(work, self._settler)
+            if self._guard is None:
+                await self._handling.one(work, self._settler)
+            else:
+                await self._guard.handle([work], self._settler, self._stop)
         if lane.is_held_up_by(work.identity):
             await self._settler.flush()
 
