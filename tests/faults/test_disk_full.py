@@ -21,12 +21,15 @@ from typing import Any, Literal
 import psycopg
 import pytest
 from tests.faults.import_lab import ImportLab, import_lab
+from tests.faults.import_process import THING
 from tests.faults.small_disk import MIB, SmallDisk, small_disk
-from tests.faults.things import written
+from tests.faults.things import prepare, written
 
+from opsplane.database import Pool
 from opsplane.embedded import Postgres
 from opsplane.embedded.account import own_directory, unprivileged
 from opsplane.embedded.ports import free_ports
+from opsplane.files import LocalStore, OutOfSpace, Selection, StoredObject, run_export
 from opsplane.tasks import Task
 
 ROWS, PADDING, DISK = 50_000, 400, 256 * MIB
@@ -193,6 +196,24 @@ async def test_a_database_that_stops_under_an_import_is_told(database: str, plac
             assert told_clearly(failed), failed.error_message
             done = await lab.again(failed)
             assert await lab.verdict(done, ROWS) == (0, 0, True)
+
+
+async def test_an_export_that_has_no_room_to_sort_is_told(place: Path) -> None:
+    with service_on(place, "rows", DISK) as service:
+        pool = await Pool.open(service.dsn)
+        await prepare(pool)
+        await pool.execute(
+            "insert into thing select md5(n::text), n, repeat('x', 400) from generate_series(1, 50000) n"
+        )
+        target = StoredObject(LocalStore(place, "files", "secret", "http://files.test"), "out.csv")
+        by_name = Selection(order_by=("name",))
+        service.disk.leave(MIB)
+        with pytest.raises(OutOfSpace, match="disk of the database service at"):
+            await run_export(pool, THING, target, by_name)
+        assert [one async for one in target.store.list()] == []
+        service.disk.free()
+        assert (await run_export(pool, THING, target, by_name)).rows == 50_000
+        await pool.close()
 
 
 async def waits_for_lock(service: Service) -> bool:

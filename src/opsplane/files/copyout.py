@@ -6,9 +6,12 @@ import psycopg
 from psycopg import pq
 from psycopg import sql as composed
 
+from opsplane.database import DatabaseUnavailable, Pool
 from opsplane.errors import InvalidInput, OpsplaneError
+from opsplane.files.store import OutOfSpace
 
 BLOCK = 1024 * 1024
+_DISK_FULL = b"53100"
 
 
 class ExportFailed(OpsplaneError):
@@ -25,10 +28,18 @@ class CopyOut:
     Rows come straight from libpq, one call each: the driver's own cursor costs several times as much a row.
     """
 
-    def __init__(self, dsn: str, query: composed.Composed) -> None:
+    def __init__(self, pool: Pool, query: composed.Composed) -> None:
         self.rows = 0
+        self._where = pool.where
         self._ended = False
-        self._connection = psycopg.connect(dsn, autocommit=True, application_name="opsplane export")
+        try:
+            self._connection = psycopg.connect(
+                str.__str__(pool.dsn), autocommit=True, application_name="opsplane export"
+            )
+        except psycopg.OperationalError as error:
+            raise DatabaseUnavailable(
+                f"The database {pool.where} takes no connection.", remedy="See: opsplane status"
+            ) from error
         try:
             self._begin(query)
         except BaseException:
@@ -77,13 +88,15 @@ class CopyOut:
         raw = self._connection.pgconn
         result = raw.get_result()
         self._ended = True
-        if length != -1 or result is None or result.status != pq.ExecStatus.COMMAND_OK:
-            reason = (
-                _told(result) if result is not None else raw.error_message.decode(errors="replace").strip()
+        if length == -1 and result is not None and result.status == pq.ExecStatus.COMMAND_OK:
+            return
+        if result is not None and result.error_field(pq.DiagnosticField.SQLSTATE) == _DISK_FULL:
+            raise OutOfSpace(
+                f"The disk of the database {self._where} is full: the export ended after {self.rows} rows.",
+                remedy="Free space on it.",
             )
-            raise ExportFailed(
-                f"PostgreSQL ended the export after {self.rows} rows: {reason}", rows=self.rows
-            )
+        reason = _told(result) if result is not None else raw.error_message.decode(errors="replace").strip()
+        raise ExportFailed(f"PostgreSQL ended the export after {self.rows} rows: {reason}", rows=self.rows)
 
 
 def _told(result: pq.abc.PGresult) -> str:

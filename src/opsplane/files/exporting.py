@@ -42,13 +42,13 @@ async def run_export(
     """Write the entity's rows as of one moment into the target, whole or not at all.
 
     With `guard`, text a spreadsheet would take for a formula gets an apostrophe in front. Raises
-    `SelectionRejected`, `WorkCancelled`, `OutOfSpace`, `ExportFailed`.
+    `SelectionRejected`, `WorkCancelled`, `OutOfSpace`, `DatabaseUnavailable`, `ExportFailed`.
     """
     selection = selection or Selection()
     columns = chosen(entity, selection)
     began = time.monotonic()
     query = statement(entity, selection, guard=guard)
-    rows = await asyncio.to_thread(CopyOut, pool.dsn, query)
+    rows = await asyncio.to_thread(CopyOut, pool, query)
     try:
         blocks = _Blocks(rows, columns, progress, cancelled)
         await target.store.put(target.key, blocks.run(), f"text/{format}; charset=utf-8")
