@@ -105,6 +105,7 @@ class Composition:
         self._pools: dict[str, Pool] = {}
         self._brokers: dict[str, Broker] = {}
         self._doorbells: dict[str, Doorbell] = {}
+        self._follows = False
 
     async def pool(self, database: str) -> Pool:
         """Connections to a database."""
@@ -155,6 +156,30 @@ class Composition:
             doorbell = self._doorbells[pool.dsn] = Doorbell(pool.dsn)
             self._stack.push_async_callback(doorbell.close)
         return self._doorbells[pool.dsn]
+
+    async def _following(self) -> list[Duty]:
+        """The duty that tells this process which schemas are active: one, however many roles it has."""
+        from opsplane.events.schemas.projection import SchemaFollower
+
+        if self._follows:
+            return []
+        self._follows = True
+        follower = SchemaFollower(self.broker("service"), self.schemas)
+        await follower.look()
+        return [follower]
+
+    @asynccontextmanager
+    async def following(self) -> AsyncIterator[None]:
+        """Within it the active schemas are followed, for a composition whose parts are not run."""
+        from opsplane.resilience import Stop, run_duties
+
+        stop = Stop()
+        task = asyncio.create_task(run_duties(await self._following(), stop), name="schemas")
+        try:
+            yield
+        finally:
+            stop.set()
+            await task
 
     async def runtime(self, service: Service) -> Runtime:
         """What a service's handlers run with."""
@@ -221,14 +246,13 @@ class Composition:
             Sweeper,
             TaskControl,
             TaskStore,
-            task_schemas,
         )
         from opsplane.tasks.api import LiveTasks, TaskDesk, UploadHook, handlers
 
         pool, objects = await self.pool("operations"), self.objects()
         await migrate_operations(pool)
         doorbell = self.doorbell(pool)
-        outbox = Outbox(task_schemas(), "operations", doorbell)
+        outbox = Outbox(self.schemas, "operations", doorbell)
         types = task_types(self.services.values())
         control, store = TaskControl(pool, outbox, doorbell), TaskStore(pool)
         live = LiveTasks(pool, doorbell)
@@ -249,22 +273,23 @@ class Composition:
             Rescuer(pool, types, doorbell=doorbell, outbox=outbox),
             Sweeper(pool, objects, control),
             Pruner(pool, objects),
+            *await self._following(),
         ]
         return Part("operations", _asking(pool), served, duties)
 
     async def _worker(self) -> Part:
         from opsplane.events import Outbox
         from opsplane.service import migrate_service
-        from opsplane.tasks import Worker, task_schemas
+        from opsplane.tasks import Worker
 
         pool = await self.pool("operations")
         await migrate_operations(pool)
         doorbell = self.doorbell(pool)
-        outbox = Outbox(task_schemas(), "operations", doorbell)
+        outbox = Outbox(self.schemas, "operations", doorbell)
         for service in self.services.values():
             await migrate_service(service, await self.pool(service.database))
         worker = Worker(pool, Premises(Path(self.settings.state)), outbox=outbox, doorbell=doorbell)
-        return Part("worker", _asking(pool), [], [worker])
+        return Part("worker", _asking(pool), [], [worker, *await self._following()])
 
     async def _events(self) -> Part:
         from opsplane.database import migrate
@@ -274,6 +299,8 @@ class Composition:
         from opsplane.events.configuration import EventsFile
         from opsplane.events.direct import DirectPublisher
         from opsplane.events.duties import events_duties
+        from opsplane.events.schemas.files import register_files
+        from opsplane.service import topology
 
         pool, broker = await self.pool("operations"), self.broker("events")
         await migrate(pool, "audit", "opsplane.database.audit_migrations")
@@ -282,16 +309,15 @@ class Composition:
         outbox = Outbox(self.schemas, "operations", self.doorbell(pool))
         file = EventsFile(self.settings.events_file)
         publisher = DirectPublisher(broker, self.schemas, file=file, pool=pool, outbox=outbox)
-        groups = {
-            group: sorted({topic for consumer in consumers for topic in consumer.topics})
-            for service in self.services.values()
-            for group, consumers in service.groups().items()
-        }
+        known = topology(self.services.values())
+        await register_files(pool, self.schemas.declared, known)
         databases = {name: await self.pool(service.database) for name, service in self.services.items()}
-        backbone = Backbone(pool, broker, databases=databases, file=file, schemas=self.schemas)
-        duties = events_duties(
-            pool, broker, sorted(groups), self.schemas.types(), file=file, schemas=self.schemas
+        backbone = Backbone(
+            pool, broker, databases=databases, file=file, schemas=self.schemas, topology=known
         )
+        groups = known.groups()
+        topics = self.schemas.types()
+        duties = events_duties(pool, broker, sorted(groups), topics, file=file, schemas=self.schemas)
         return Part("events", _asking(pool), list(handlers(backbone, publisher, groups)), duties)
 
     async def _service(self, service: Service) -> Part:
@@ -304,7 +330,7 @@ class Composition:
         await migrate_service(service, pool)
         runtime = await self.runtime(service)
         owner = Owner(service.name, pool, runtime.outbox, SYSTEM)
-        duties: list[Duty] = [self._relay(service.database, pool)]
+        duties: list[Duty] = [self._relay(service.database, pool), *await self._following()]
         duties += [consumer_group(found, owner, broker, self.schemas) for found in service.groups().values()]
         served = list(service.api(runtime))
         if service.consumers:
@@ -341,7 +367,7 @@ class Premises:
         """The runtime of a service in the running loop."""
         from opsplane.service import collect_services
 
-        async with _composed(config.load(self.state)) as composition:
+        async with _composed(config.load(self.state)) as composition, composition.following():
             yield await composition.runtime(collect_services()[service or SERVICES[0]])
 
 

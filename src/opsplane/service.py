@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata, resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,9 @@ from opsplane.clock import SYSTEM, Clock
 from opsplane.database import Connection, Pool, migrate
 from opsplane.errors import InvalidInput
 from opsplane.events import Consumer, Outbox, Schemas
-from opsplane.tasks import TaskType
+from opsplane.events.schemas import Rules
+from opsplane.events.topology import Subscription, Topology
+from opsplane.tasks import TaskType, task_schemas
 from opsplane.tasks.bulk import export_type, import_type
 from opsplane.telemetry import get_logger
 from opsplane.web import TokenIssuer, Verifier
@@ -61,7 +64,8 @@ class Service:
 
     `package` holds the directories `migrations` (`NNNN_name.sql`) and `schemas` (`<event type>/<version>.json`).
     Every resource in `resources` is routed from `/api/v1/<resource>`. `api` makes the handlers of its HTTP
-    application. `tasks` are types of its own, beside the import and export each entity gets.
+    application. `tasks` are types of its own, beside the import and export each entity gets. `rules` are what JSON
+    Schema cannot say about its events, by event type.
     """
 
     name: str
@@ -72,6 +76,7 @@ class Service:
     consumers: tuple[Consumer, ...] = ()
     entities: tuple[EntityBinding, ...] = ()
     tasks: tuple[TaskType, ...] = ()
+    rules: Rules = field(default_factory=dict)
 
     @property
     def migrations(self) -> str:
@@ -115,8 +120,27 @@ def collect_services() -> dict[str, Service]:
 
 
 def event_schemas(services: Iterable[Service]) -> Schemas:
-    """The event schemas of all the services together: a consumer knows the types of others, too."""
-    return Schemas.load(*(service.schemas for service in services))
+    """The event schemas and rules of all the services and of tasks: a consumer knows the types of others, too."""
+    found = task_schemas()
+    for service in services:
+        found = found.merged(Schemas.load(service.schemas, rules=service.rules))
+    return found
+
+
+def topology(services: Iterable[Service]) -> Topology:
+    """Who publishes and who consumes what: a service publishes the events whose schemas are its own."""
+    found = list(services)
+    publishers = dict.fromkeys(task_schemas().types(), "operations")
+    for service in found:
+        publishers |= dict.fromkeys(Schemas.load(service.schemas).types(), service.name)
+    subscriptions = [_subscription(service, consumer) for service in found for consumer in service.consumers]
+    return Topology(subscriptions, publishers)
+
+
+def _subscription(service: Service, consumer: Consumer) -> Subscription:
+    described = inspect.cleandoc(consumer.handler.__doc__ or "")
+    name = getattr(consumer.handler, "__name__", "handler")
+    return Subscription(consumer.group, service.name, consumer.topics, name, described, consumer.dead_letters)
 
 
 def task_types(services: Iterable[Service]) -> list[TaskType]:

@@ -115,7 +115,7 @@ async def _scene(opened: Session) -> Scene:
     from pathlib import Path
 
     from opsplane.ops import Scene
-    from opsplane.service import collect_services, task_types
+    from opsplane.service import collect_services, event_schemas, task_types
 
     services = collect_services()
     state = Path(opened.settings.state)
@@ -132,6 +132,7 @@ async def _scene(opened: Session) -> Scene:
         owners={group: service.name for service in services.values() for group in service.groups()},
         task_types=[kind.name for kind in task_types(services.values())],
         migrations=_migrations(services.values()),
+        schemas=event_schemas(services.values()).declared,
     )
     return await _reached(opened, scene, running=bool(roles))
 

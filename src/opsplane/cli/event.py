@@ -38,11 +38,13 @@ async def publish(
     common: Common = DEFAULTS,
 ) -> None:
     """Validate an event and put it on its topic, now or later; lists every violation when it does not fit."""
+    from opsplane.events.schemas import store
     from opsplane.service import collect_services, event_schemas
 
     body, due = _body(data, force), _due(deliver_at, delay)
     async with session(common) as opened:
         schemas = event_schemas(collect_services().values())
+        schemas.adopt(await store.usable(await opened.pool("operations")))
         direct = await _publisher(opened, schemas)
         source = f"operator:{opened.actor.sub}"
         done = await direct.publish(topic, body, source=source, subject=subject, force=force, deliver_at=due)

@@ -31,6 +31,7 @@ NOUNS = {
     "topic": "List, show and rebuild topics.",
     "consumer": "List, pause and resume consumer groups.",
     "dlq": "List, show, edit, replay, discard and move dead letters.",
+    "schema": "Show, compare, register and promote the schemas of events.",
     "task": "List, follow, cancel and retry tasks; fetch their results.",
     "queue": "List, pause and resume queues of tasks.",
     "import": "Import files into the services' entities.",

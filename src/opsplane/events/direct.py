@@ -73,7 +73,7 @@ class DirectPublisher:
             return await self._send(Row(topic, None, "", body), deliver_at)
         event = wrap(topic, body, source=source, subject=subject)
         if not force:
-            self._schemas.require(event.type, event.data)
+            event = self._schemas.admit(event)
         return await self._send(Row(topic, event.subject, event.id, encode(event)), deliver_at)
 
     async def _send(self, row: Row, given: datetime | None) -> Published:

@@ -14,6 +14,7 @@ from opsplane.events.delayed import DelayedMover
 from opsplane.events.pauses import PauseProjection
 from opsplane.events.retries import RetryMover
 from opsplane.events.schemas import Schemas
+from opsplane.events.schemas.projection import SchemaProjection
 from opsplane.events.trimming import Trimmer
 from opsplane.resilience import Duty
 
@@ -39,4 +40,5 @@ def events_duties(
         Replayer(pool, broker),
         Checkpoints(pool, broker, keeper.ingest.step, topics),
         PauseProjection(pool, broker),
+        SchemaProjection(pool, broker, schemas or Schemas()),
     ]

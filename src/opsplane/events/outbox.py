@@ -35,13 +35,14 @@ class Outbox:
         """Write the events into the caller's transaction; they are published after the commit, or at `deliver_at`.
 
         Lock the aggregate (its row) first: the order of first delivery per subject is the order of ids here.
-        Raises `SchemaRejected` or `UnknownEventType` before anything is written.
+        Each says in `dataschema` which version of its schema it fits. Raises `SchemaRejected` or `UnknownEventType`
+        before anything is written.
         """
-        for event in events:
-            self.schemas.require(event.type, event.data)
+        admitted = [self.schemas.admit(event) for event in events]
+        for event in admitted:
             if event.sequence is not None:
                 raise InvalidInput(f"{event.type} {event.id} has a sequence; the relay gives it.")
-        rows = [Row(event.topic or event.type, event.subject, event.id, encode(event)) for event in events]
+        rows = [Row(event.topic or event.type, event.subject, event.id, encode(event)) for event in admitted]
         await self.write(tx, rows, deliver_at)
 
     async def write(self, tx: Connection, rows: Sequence[Row], deliver_at: datetime | None = None) -> None:

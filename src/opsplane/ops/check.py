@@ -15,6 +15,7 @@ import msgspec
 from opsplane.database import Pool
 from opsplane.errors import OpsplaneError, Unavailable
 from opsplane.events import Broker
+from opsplane.events.schemas import Schema
 from opsplane.files import ObjectStore
 
 PATIENCE = 15.0
@@ -52,7 +53,8 @@ class Scene:
     """What checks look at. `groups` are the consumer groups with their topics, `owners` the service of each.
 
     `absent` says why an engine (or `objects`), or one of the databases, cannot be reached; `pools` holds the others,
-    `postgres` being the administrator's. `migrations` are the packages of each database by their source.
+    `postgres` being the administrator's. `migrations` are the packages of each database by their source, `schemas` those
+    of the services' files.
     """
 
     state: Path
@@ -65,6 +67,7 @@ class Scene:
     owners: Mapping[str, str] = field(default_factory=dict)
     task_types: Collection[str] = ()
     migrations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    schemas: Sequence[Schema] = ()
 
     @property
     def operations(self) -> Pool:

@@ -8,7 +8,7 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
-from opsplane.errors import InvalidInput, OpsplaneError
+from opsplane.errors import OpsplaneError
 from opsplane.telemetry import get_logger
 
 log = get_logger("web")
@@ -36,7 +36,7 @@ def problem_response(status: int, detail: str, **members: Any) -> Response[bytes
 
 def own_problem(_: Request[Any, Any, Any], error: OpsplaneError) -> Response[bytes]:
     """The answer to an error raised on purpose."""
-    violations = error.violations if isinstance(error, InvalidInput) and error.violations else None
+    violations = getattr(error, "violations", None) or None
     if error.status >= 500:
         log.warning("web.failed", error=type(error).__name__, detail=error.message)
     return problem_response(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from opsplane.commerce.catalog.api import api
 from opsplane.commerce.catalog.handlers import adjust_stock
 from opsplane.commerce.catalog.products import announce_import
+from opsplane.commerce.catalog.rules import rules
 from opsplane.files import Column, Entity
 from opsplane.service import EntityBinding, Service
 
@@ -32,4 +33,5 @@ service = Service(
     resources=("products",),
     consumers=(adjust_stock,),
     entities=(EntityBinding(product, imported=announce_import),),
+    rules=rules,
 )

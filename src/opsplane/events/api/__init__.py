@@ -13,6 +13,7 @@ from opsplane.events.api.dead_letters import dead_letter_handlers
 from opsplane.events.api.own_dead_letters import own_dead_letter_router
 from opsplane.events.api.publishing import publishing_handlers
 from opsplane.events.api.replays import replay_handlers
+from opsplane.events.api.schemas import schema_handlers
 from opsplane.events.api.selecting import SELECTING
 from opsplane.events.api.topics import topic_handlers
 from opsplane.events.api.transfer import transfer_handlers
@@ -40,4 +41,5 @@ def handlers(
         ),
         Router("/api/v1/events", route_handlers=looked_at, guards=staff, tags=["events"]),
         Router("/api/v1/events", route_handlers=publishing_handlers(publisher), tags=["events"]),
+        Router("/api/v1/schemas", route_handlers=schema_handlers(backbone), guards=staff, tags=["schemas"]),
     ]

@@ -15,6 +15,7 @@ BREAKERS = "opsplane:breaker:states"  # hash: the condition of each breaker
 HELD_OPEN = "opsplane:breaker:held-open"  # hash: who holds a breaker open, and why
 RECOVERING = "opsplane:breaker:recovering"  # hash: the topics whose dead letters are replayed when it closes
 RECOVERED = "opsplane:breaker:recovered"  # hash: the closing after which that was last done
+SCHEMAS = "opsplane:schemas"
 SEEN_SECONDS = 300
 ASIDE = "opsplane:aside:"
 

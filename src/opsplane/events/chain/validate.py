@@ -14,9 +14,7 @@ def validate_work(work: Work, schemas: Schemas) -> None:
     Raises `SchemaRejected` with every violation.
     """
     event = work.event
-    found = schemas.violations(event.type, event.data)
-    if found:
-        raise rejected(event.type, found)
+    schemas.verify(event, work.entry.data)
     wanted = work.consumer.data
     if wanted is not None:
         try:

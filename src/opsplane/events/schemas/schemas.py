@@ -1,169 +1,165 @@
-"""Event schemas: JSON Schema files compiled once, and business rules beside them."""
+"""The schemas a process knows: those of its own files, until the registry tells which are active."""
 
 from __future__ import annotations
 
 import difflib
-import itertools
-import json
-import uuid
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import jsonschema_rs
 import msgspec
 
-from opsplane.errors import InvalidInput
-from opsplane.telemetry import counter
-
-_violations = counter(
-    "event_validation_errors_total", "Violations found in events.", ["event_type", "field", "error_type"]
-)
-_LONGEST = 500
-_CLASSES = {
-    "required": "required_field_missing",
-    "format": "format_invalid",
-    "pattern": "format_invalid",
-    "type": "type_mismatch",
-    "maxLength": "length_exceeded",
-    "maxItems": "length_exceeded",
-    "additionalProperties": "unknown_field",
-    "unevaluatedProperties": "unknown_field",
-}
-
-
-class Violation(msgspec.Struct, frozen=True):
-    """One reason why a payload does not fit: where (JSON pointer), which keyword, what is wrong."""
-
-    pointer: str
-    keyword: str
-    message: str
-    error: str = "business_logic_violation"
-
-
-Rule = Callable[[Any], Iterable[Violation]]
-
-
-class SchemaRejected(InvalidInput):
-    """The payload violates the schema of its event type; `violations` has all of them."""
-
-
-class UnknownEventType(InvalidInput):
-    """No schema describes this event type."""
-
-
-@dataclass(frozen=True, slots=True)
-class Schema:
-    """One version of an event type's schema, compiled."""
-
-    type: str
-    version: int
-    document: dict[str, Any]
-    validator: Any
+from opsplane.events.envelope import Event, encode
+from opsplane.events.schemas.document import Schema, read
+from opsplane.events.schemas.rules import Rule
+from opsplane.events.schemas.violations import UnknownEventType, Violation, count, rejected
 
 
 class Schemas:
-    """The newest schema of every event type, and the rules JSON Schema cannot say."""
+    """The usable versions of every event type's schema, and the rules JSON Schema cannot say.
+
+    An event is judged by the version its `dataschema` names when that is active or deprecated, else by the newest
+    active one.
+    """
 
     def __init__(
         self, schemas: Iterable[Schema] = (), rules: Mapping[str, Iterable[Rule]] | None = None
     ) -> None:
-        self._schemas: dict[str, Schema] = {}
-        for schema in schemas:
-            known = self._schemas.get(schema.type)
-            if known is None or known.version < schema.version:
-                self._schemas[schema.type] = schema
+        self._declared = tuple(schemas)
         self._rules = {kind: tuple(found) for kind, found in (rules or {}).items()}
+        self._schemas: dict[str, Schema] = {}
+        self._named: dict[str, Schema] = {}
+        self._know(self._declared)
 
     @classmethod
     def load(cls, *directories: Path, rules: Mapping[str, Iterable[Rule]] | None = None) -> Schemas:
-        """Every `<type>/<version>.json` below the directories; raises `InvalidInput` naming a file that is no schema."""
-        found = [_read(path) for directory in directories for path in sorted(directory.glob("*/*.json"))]
+        """Every `<type>/<version>.json` below the directories; raises `InvalidSchema` naming a file that is no schema."""
+        found = [read(path) for directory in directories for path in sorted(directory.glob("*/*.json"))]
         return cls(found, rules)
 
     def merged(self, other: Schemas) -> Schemas:
-        """These schemas and rules together with another set's."""
+        """These schemas and rules together with another set's, as they were declared."""
         kinds = self._rules.keys() | other._rules.keys()
         rules = {kind: (*self._rules.get(kind, ()), *other._rules.get(kind, ())) for kind in kinds}
-        return Schemas([*self._schemas.values(), *other._schemas.values()], rules)
+        return Schemas([*self._declared, *other._declared], rules)
+
+    def adopt(self, registered: Iterable[Schema]) -> None:
+        """Judge by these from now on; of types that are not among them what was declared goes on to count."""
+        found = list(registered)
+        kinds = {schema.type for schema in found}
+        self._know([*(schema for schema in self._declared if schema.type not in kinds), *found])
+
+    @property
+    def declared(self) -> tuple[Schema, ...]:
+        """Those of the files, every version."""
+        return self._declared
 
     def types(self) -> list[str]:
         """Every event type described, sorted."""
         return sorted(self._schemas)
 
+    def usable(self) -> list[Schema]:
+        """Every active or deprecated version, by type and version."""
+        return sorted(self._named.values(), key=lambda one: (one.type, one.version))
+
     def get(self, kind: str) -> Schema | None:
-        """The newest schema of an event type."""
+        """The newest active schema of an event type; when none is active any more, the newest."""
         return self._schemas.get(kind)
 
+    def of(self, event: Event[Any]) -> Schema | None:
+        """The schema that judges an event."""
+        if event.dataschema is not None:
+            named = self._named.get(event.dataschema) or self._named.get(_from_address(event))
+            if named is not None and named.type == event.type:
+                return named
+        return self._schemas.get(event.type)
+
     def violations(self, kind: str, data: Any) -> list[Violation]:
-        """Every reason why `data` is no payload of `kind`; empty when it fits or nothing describes the type."""
+        """Every reason why `data` is no payload of `kind`; empty when it fits or nothing describes the type.
+
+        Of a schema for the whole event the rules alone are asked.
+        """
         schema = self._schemas.get(kind)
-        try:
-            if schema is not None and not schema.validator.is_valid(data):
-                return [_violation(kind, error) for error in schema.validator.iter_errors(data)]
-        except ValueError as error:  # the validator follows 255 levels
-            _violations.labels(kind, "depth", "type_mismatch").inc()
-            return [Violation("", "depth", f"The payload cannot be judged: {error}.", "type_mismatch")]
-        found = [violation for rule in self._rules.get(kind, ()) for violation in rule(data)]
-        for violation in found:
-            _violations.labels(kind, violation.keyword, violation.error).inc()
-        return found
+        if schema is not None and schema.scope == "data":
+            found = schema.violations(data)
+            if found:
+                return found
+        return self._broken(kind, data)
 
     def require(self, kind: str, data: Any) -> None:
         """Return when `data` is a payload of `kind`; raise `UnknownEventType` or `SchemaRejected`."""
         if kind not in self._schemas:
-            near = difflib.get_close_matches(kind, self._schemas, n=1)
-            raise UnknownEventType(
-                f"No schema describes the event type {kind}.",
-                remedy=f"Did you mean {near[0]}?"
-                if near
-                else "Add schemas/<type>/<version>.json to its service.",
-            )
+            raise self._unknown(kind)
         found = self.violations(kind, data)
         if found:
-            raise rejected(kind, found)
+            raise rejected(kind, found, self._schemas[kind])
+
+    def verify(self, event: Event[Any], envelope: bytes | None = None) -> Schema | None:
+        """The schema the event fits; None when nothing describes its type. Raises `SchemaRejected`.
+
+        `envelope` is the event encoded, where the caller has it.
+        """
+        schema = self.of(event)
+        found: list[Violation] = []
+        if schema is not None:
+            whole = schema.scope == "event"
+            found = schema.violations(msgspec.json.decode(envelope or encode(event)) if whole else event.data)
+        found = found or self._broken(event.type, event.data)
+        if found:
+            raise rejected(event.type, found, schema)
+        return schema
+
+    def admit(self, event: Event[Any]) -> Event[Any]:
+        """The event to be published: it fits its schema, and its `dataschema` says which version that was.
+
+        Raises `UnknownEventType` (also when no version is active any more) or `SchemaRejected`.
+        """
+        schema = self.of(event)
+        if schema is None or (schema.state != "active" and event.dataschema is None):
+            raise self._unknown(event.type)
+        self.verify(event)
+        return event if event.dataschema else msgspec.structs.replace(event, dataschema=schema.name)
+
+    def _broken(self, kind: str, data: Any) -> list[Violation]:
+        rules = self._rules.get(kind)
+        if not rules:
+            return []
+        return [count(kind, violation) for rule in rules for violation in rule(data)]
+
+    def _unknown(self, kind: str) -> UnknownEventType:
+        if kind in self._schemas:
+            return UnknownEventType(
+                f"No version of the schema of {kind} is active any more.",
+                remedy=f"Promote one: opsplane schema promote {kind} VERSION",
+            )
+        near = difflib.get_close_matches(kind, self._schemas, n=1)
+        return UnknownEventType(
+            f"No schema describes the event type {kind}.",
+            remedy=f"Did you mean {near[0]}?"
+            if near
+            else "Add schemas/<type>/<version>.json to its service.",
+        )
+
+    def _know(self, schemas: Iterable[Schema]) -> None:
+        newest: dict[str, Schema] = {}
+        named: dict[str, Schema] = {}
+        for schema in schemas:
+            if schema.state == "draft":
+                continue
+            named[schema.name] = schema
+            known = newest.get(schema.type)
+            if known is None or _rank(known) < _rank(schema):
+                newest[schema.type] = schema
+        self._schemas, self._named = newest, named
 
 
-def rejected(kind: str, found: list[Violation]) -> SchemaRejected:
-    """The error that carries all violations of one payload."""
-    count = f"{len(found)} violation{'s' if len(found) > 1 else ''}"
-    return SchemaRejected(
-        f"The data of {kind} has {count}: {found[0].pointer or '/'} {found[0].message}",
-        violations=[msgspec.to_builtins(violation) for violation in found],
+def _rank(schema: Schema) -> tuple[bool, int]:
+    return schema.state == "active", schema.version
+
+
+def _from_address(event: Event[Any]) -> str:
+    """The name of the version whose address at the registry's API the event's `dataschema` is."""
+    subject, _, version = (
+        (event.dataschema or "").partition("/api/v1/schemas/subjects/")[2].partition("/versions/")
     )
-
-
-def _read(path: Path) -> Schema:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        validator = jsonschema_rs.validator_for(document, validate_formats=True, formats={"uuid": _is_uuid})
-        return Schema(path.parent.name, int(path.stem), document, validator)
-    except (ValueError, jsonschema_rs.ValidationError) as error:
-        raise InvalidInput(f"{path} is not a schema: {error}", remedy="Correct the file.") from error
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        return len(text) == 36 and bool(uuid.UUID(text))
-    except ValueError:
-        return False
-
-
-def _violation(kind: str, error: Any) -> Violation:
-    keyword = str(error.kind.name)
-    pointer = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in error.instance_path)
-    field = _field(error.schema_path)
-    if keyword == "required":
-        pointer += "/" + str(error.kind.property)
-        field += "/" + str(error.kind.property)
-    message = error.message if len(error.message) <= _LONGEST else error.message[:_LONGEST] + "…"
-    found = Violation(pointer, keyword, message, _CLASSES.get(keyword, "type_mismatch"))
-    _violations.labels(kind, field, found.error).inc()
-    return found
-
-
-def _field(schema_path: list[str | int]) -> str:
-    """The place in the schema by its property names: unlike a place in the payload, one of few."""
-    names = itertools.pairwise(schema_path)
-    return "".join(f"/{name}" for keyword, name in names if keyword == "properties")
+    return f"urn:opsplane:schema:{subject}:{version}"

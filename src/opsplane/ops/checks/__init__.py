@@ -13,6 +13,7 @@ from opsplane.ops.checks.engines import Engines
 from opsplane.ops.checks.outboxes import Outboxes
 from opsplane.ops.checks.platform import Disk, Objects, Roles
 from opsplane.ops.checks.queues import Queues, Uploads, Workers
+from opsplane.ops.checks.schemas import SchemaDrift
 from opsplane.ops.checks.tasks import FailedTasks, Partitions, StuckTasks
 
 ENGINES: Sequence[Check] = (Engines(),)  # in every area: without them nothing else can be looked at
@@ -25,6 +26,7 @@ EVENTS: Sequence[Check] = (
     ForgottenLetters(),
     Outboxes(),
     LostTopics(),
+    SchemaDrift(),
 )
 OPERATIONS: Sequence[Check] = (Queues(), Workers(), StuckTasks(), Uploads(), FailedTasks(), Partitions())
 AREAS: Mapping[str, Sequence[Check]] = {
