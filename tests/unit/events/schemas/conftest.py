@@ -17,7 +17,9 @@ from opsplane.events.topology import Subscription, Topology
 SUBJECT = "shop.price.updated"
 CONSUMED = Topology(
     [
-        Subscription("search-service", "search", (SUBJECT,), "index_price", "Keep the price.", "search-events"),
+        Subscription(
+            "search-service", "search", (SUBJECT,), "index_price", "Keep the price.", "search-events"
+        ),
         Subscription("order-service", "order", (SUBJECT, "shop.stock.changed"), "note_price"),
     ],
     {SUBJECT: "catalog"},

@@ -21,7 +21,7 @@ UUID = "7d444840-9dc0-41d1-b245-5ffdce74fad2"
 
 @pytest.mark.parametrize("draft", [{"$schema": DRAFT_07 + "#"}, {}], ids=["draft-07", "2020-12"])
 @pytest.mark.parametrize(
-    ("format", "good", "bad"),
+    ("name", "good", "bad"),
     [
         ("uuid", UUID, UUID.replace("-", "")),
         ("uuid", UUID.upper(), UUID + "\n"),
@@ -30,8 +30,8 @@ UUID = "7d444840-9dc0-41d1-b245-5ffdce74fad2"
         ("date-time", "2026-01-02T03:04:05Z", "2026-01-02 03:04"),
     ],
 )
-def test_formats_are_asserted_in_both_drafts(draft, format, good, bad) -> None:
-    one = schema(SUBJECT, 1, {**draft, "type": "string", "format": format})
+def test_formats_are_asserted_in_both_drafts(draft, name, good, bad) -> None:
+    one = schema(SUBJECT, 1, {**draft, "type": "string", "format": name})
     assert one.violations(good) == []
     assert [found.error for found in one.violations(bad)] == ["format_invalid"]
 
@@ -110,7 +110,9 @@ def test_what_is_no_usable_schema_is_refused_with_its_fault(document, told) -> N
 
 def test_a_file_of_another_draft_is_named(tmp_path) -> None:
     (tmp_path / SUBJECT).mkdir()
-    (tmp_path / SUBJECT / "1.json").write_text(json.dumps({"$schema": "http://json-schema.org/draft-04/schema#"}))
+    (tmp_path / SUBJECT / "1.json").write_text(
+        json.dumps({"$schema": "http://json-schema.org/draft-04/schema#"})
+    )
     with pytest.raises(InvalidInput, match=r"1\.json.*draft-04"):
         Schemas.load(tmp_path)
 

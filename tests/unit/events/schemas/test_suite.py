@@ -42,7 +42,10 @@ def outcomes(formats: Formats = "assert") -> Iterator[Outcome]:
             try:
                 validator = compiled(document, formats, retrieve)
             except InvalidSchema as error:
-                yield from (Outcome(f"{name} | {one['description']}", one["valid"], str(error)) for one in case["tests"])
+                yield from (
+                    Outcome(f"{name} | {one['description']}", one["valid"], str(error))
+                    for one in case["tests"]
+                )
                 continue
             for one in case["tests"]:
                 yield Outcome(f"{name} | {one['description']}", one["valid"], validator.is_valid(one["data"]))

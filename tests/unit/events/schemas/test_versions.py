@@ -15,7 +15,9 @@ OLD, NEW = {"sku": "a"}, {"sku": "a", "amount": 1}
 
 def versions(*states: str) -> Schemas:
     found = zip((FIRST, SECOND, price(other=NUMBER)), states, strict=False)
-    return Schemas([schema(SUBJECT, number, one, state=state) for number, (one, state) in enumerate(found, 1)])
+    return Schemas(
+        [schema(SUBJECT, number, one, state=state) for number, (one, state) in enumerate(found, 1)]
+    )
 
 
 def event(data, dataschema=None):
@@ -57,7 +59,7 @@ def test_an_event_is_judged_by_the_version_it_was_published_under_even_when_a_ne
 def test_a_type_without_an_active_version_can_be_read_but_not_published() -> None:
     retired = versions("deprecated", "deprecated")
     assert retired.verify(event(NEW)).version == 2
-    with pytest.raises(UnknownEventType, match="No version of the schema of .* is active any more"):
+    with pytest.raises(UnknownEventType, match=r"No version of the schema of .* is active any more"):
         retired.admit(event(NEW))
     assert retired.admit(event(OLD, named(1))).dataschema == named(1)
 
