@@ -61,7 +61,12 @@ class Done(NamedTuple):
 
 
 class Reader(Protocol):
-    """One consumer of a group; it has a connection of its own because reading blocks."""
+    """One consumer of a group; it has a connection of its own because reading blocks.
+
+    `epochs` is what the store said of the group's epochs together with the last read, for `Epochs.take`.
+    """
+
+    epochs: Sequence[bytes]
 
     async def read(self, count: int, block: float) -> list[Delivered]:
         """At most `count` new entries, waiting `block` seconds for the first."""

@@ -11,6 +11,7 @@ from opsplane.events.checkpoints import Checkpoints
 from opsplane.events.configuration import EventsFile
 from opsplane.events.deadletters import DeadLetterKeeper, Replayer
 from opsplane.events.delayed import DelayedMover
+from opsplane.events.epochs import EpochProjection
 from opsplane.events.pauses import PauseProjection
 from opsplane.events.retries import RetryMover
 from opsplane.events.schemas import Schemas
@@ -40,5 +41,6 @@ def events_duties(
         Replayer(pool, broker),
         Checkpoints(pool, broker, keeper.ingest.step, topics),
         PauseProjection(pool, broker),
+        EpochProjection(pool, broker),
         SchemaProjection(pool, broker, schemas or Schemas()),
     ]

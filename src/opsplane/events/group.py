@@ -139,7 +139,7 @@ class ConsumerGroup:
             return None
 
         async def more(count: int, block: float) -> list[Work]:
-            return await self._fresh(await reader.read(count, block), settler)
+            return await self._fresh(await self._read(reader, count, block), settler)
 
         return more
 
@@ -167,11 +167,16 @@ class ConsumerGroup:
                     await stop.wait(BLOCK)
                     continue
                 probing = self._guard is not None and self._guard.breakers.shut
-                entries = await reader.read(1 if probing else self._per_stream, BLOCK)
+                entries = await self._read(reader, 1 if probing else self._per_stream, BLOCK)
                 await self.process(entries, stop, reader=reader)
                 _raise_if_failed(helpers)
         finally:
             await reader.close()
+
+    async def _read(self, reader: Reader, count: int, block: float) -> list[Delivered]:
+        entries = await reader.read(count, block)
+        self._handling.epochs.take(reader.epochs)
+        return entries
 
     async def _refuse_parked(self) -> None:
         """Return unless events are set aside from a time when the group was ordered: only its leader takes them up."""

@@ -18,6 +18,7 @@ from opsplane.events.chain import (
     validate_work,
 )
 from opsplane.events.consumer import Consumer, Service
+from opsplane.events.epochs import Epochs
 from opsplane.events.personal import Personal
 from opsplane.events.schemas import Schemas
 from opsplane.resilience import Stop
@@ -37,6 +38,7 @@ class Handling:
         self.deadlines = Deadlines()
         self.effects = Effects(service, self.deadlines)
         self.personal = Personal(schemas)
+        self.epochs = Epochs()
         self._schemas = schemas
 
     @property
@@ -54,7 +56,9 @@ class Handling:
         return await self.check(work, settler)
 
     def decode(self, work: Work) -> None:
-        """Give the work its event and consumer; raises what makes that impossible."""
+        """Give the work its epoch, its event and consumer; raises what makes that impossible."""
+        if self.epochs:
+            work.epoch = self.epochs.of(work.topic, work.history.get("sourceId", work.entry.id))
         decode_work(work, self.consumers)
 
     async def check(self, work: Work, settler: Settler) -> bool:
@@ -71,7 +75,7 @@ class Handling:
         """Handle and settle the entries one after the other, batches together; `stop` leaves the rest."""
         lane = self.deadlines.lane()
         try:
-            for consumer, together in groupby(works, key=lambda work: work.consumer):
+            for (consumer, _), together in groupby(works, key=lambda work: (work.consumer, work.epoch)):
                 if consumer.batch is None:
                     for work in together:
                         if stop is not None and stop.is_set():

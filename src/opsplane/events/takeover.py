@@ -74,5 +74,6 @@ class Takeover:
                 work.consumer = self._handling.consumers[work.topic]
             await settler.poison(work, starts - 1)
             return
+        await self._handling.epochs.look(self._broker, group)
         log.info("events.recovered", group=group, entry=entry.id, stream=entry.stream, start=starts)
         await self._process(entry, stop)

@@ -31,7 +31,12 @@ Parking = Mapping[str, Parked | None]  # how subjects are parked from now on; No
 
 
 class Tenure(Protocol):
-    """What a leader reads and writes; each call is one atomic step and raises `Deposed` when it was replaced."""
+    """What a leader reads and writes; each call is one atomic step and raises `Deposed` when it was replaced.
+
+    `epochs` is what the store said of the group's epochs in the step of the last read, for `Epochs.take`.
+    """
+
+    epochs: Sequence[bytes]
 
     async def parked(self) -> dict[str, tuple[Parked, int]]:
         """The parked subjects, and how many events of each were set aside."""

@@ -35,6 +35,11 @@ def delayed(topic: str) -> str:
     return f"opsplane:delayed:{topic}"
 
 
+def epochs(group: str) -> str:
+    """Hash: the epochs of the group by topic."""
+    return f"opsplane:epochs:{group}"
+
+
 def lease(group: str, consumer: str) -> str:
     """Exists as long as the consumer's process lives."""
     return f"opsplane:lease:{group}:{consumer}"

@@ -189,6 +189,7 @@ class StreamReader:
         self._group = group
         self._consumer = consumer
         self._streams = [keys.retry_stream(group), *streams]
+        self.epochs: Sequence[bytes] = ()
 
     async def create_groups(self) -> None:
         """Create the group on every stream where it is missing, from the first entry on."""
@@ -199,12 +200,14 @@ class StreamReader:
 
     async def read(self, count: int, block: float) -> list[Delivered]:
         """New entries; groups lost with the broker's memory are created again."""
-        starts = [">"] * len(self._streams)
-        try:
-            reply = await self._connection.call(
-                "XREADGROUP", "GROUP", self._group, self._consumer, "COUNT", str(count), "BLOCK",
-                str(max(1, int(block * 1000))), "STREAMS", *self._streams, *starts,
-            )  # fmt: skip
+        read = (
+            "XREADGROUP", "GROUP", self._group, self._consumer, "COUNT", str(count), "BLOCK",
+            str(max(1, int(block * 1000))), "STREAMS", *self._streams, *[">"] * len(self._streams),
+        )  # fmt: skip
+        try:  # the epochs behind the entries: what is given after a seek finds the epoch that was begun before it
+            reply, self.epochs = await self._connection.pipeline(
+                [read, ("HGETALL", keys.epochs(self._group))]
+            )
         except CommandRefused as error:
             if str(error.reply).startswith(("NOGROUP", "UNBLOCKED")):
                 await self.create_groups()

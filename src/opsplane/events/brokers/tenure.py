@@ -45,6 +45,7 @@ class RedisTenure:
         self._streams = [self._private, *streams]
         self._last = dict.fromkeys(self._streams, "0-0")
         self._one_at_a_time = asyncio.Lock()
+        self.epochs: Sequence[bytes] = ()
 
     @classmethod
     async def begin(
@@ -86,7 +87,8 @@ class RedisTenure:
         """New entries; when there are none, none yet, after the first has come or `block` seconds."""
         fresh = [">"] * len(self._streams)
         command = ("XREADGROUP", "GROUP", self._group, LEADER, "COUNT", str(count), "STREAMS", *self._streams)
-        (reply,) = await self._step([(*command, *fresh)])
+        step = [(*command, *fresh), ("HGETALL", keys.epochs(self._group))]
+        reply, self.epochs = await self._step(step)
         if not reply:
             await self._bell.call(
                 "XREAD", "COUNT", "1", "BLOCK", str(max(1, int(block * 1000))), "STREAMS",

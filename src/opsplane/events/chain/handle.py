@@ -26,16 +26,18 @@ class Effects:
         if consumer.batch is not None:
             await self.many(consumer, [work], calls)
             return
-        context = Context(self._service, consumer.group, work.event, calls=calls, fence=self.fence)
+        context = Context(
+            self._service, consumer.group, work.event, work.epoch, calls=calls, fence=self.fence
+        )
         try:
             await self._timed(consumer.handler(work.event, context), consumer)
         except AlreadyDone:
             work.seen = True
 
     async def many(self, consumer: Consumer, works: Sequence[Work], calls: Calls | None = None) -> None:
-        """Return when all events had their effect; raises what the handler raises."""
+        """Return when all events, of one epoch, had their effect; raises what the handler raises."""
         events = [work.event for work in works]
-        context = BatchContext(self._service, consumer.group, events, calls=calls)
+        context = BatchContext(self._service, consumer.group, events, works[0].epoch, calls=calls)
         await self._timed(consumer.handler(events, context), consumer)
 
     async def _timed(self, call: Awaitable[None], consumer: Consumer) -> None:

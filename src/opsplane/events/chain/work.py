@@ -31,7 +31,7 @@ class Work:
     to a topic anyone may write.
     """
 
-    __slots__ = ("consumer", "entry", "event", "history", "recovered", "seen", "topic")
+    __slots__ = ("consumer", "entry", "epoch", "event", "history", "recovered", "seen", "topic")
 
     def __init__(self, entry: Delivered, *, recovered: bool = False) -> None:
         self.entry = entry
@@ -43,10 +43,13 @@ class Work:
         self.consumer: Consumer
         self.event: Event[Any]
         self.seen = False
+        self.epoch = 0
 
     @property
     def identity(self) -> str:
-        """What makes an event the same one: its source and id."""
+        """What makes an event the same one: its source and id, and the epoch in which it is done."""
+        if self.epoch:
+            return f"{self.epoch} {self.event.source} {self.event.id}"
         return f"{self.event.source} {self.event.id}"
 
     @property

@@ -138,7 +138,9 @@ class OrderedGroup:
             elif not books.room.is_set():
                 await _within(BLOCK, books.room)
             else:
-                await work.feed(await tenure.read(per_stream, BLOCK))
+                entries = await tenure.read(per_stream, BLOCK)
+                self._handling.epochs.take(tenure.epochs)
+                await work.feed(entries)
 
     async def _watch(self, leader: Leader, books: Books, settler: OrderedSettler, work: LaneWork) -> None:
         """Write what is settled, show what is parked; raises `Deposed` when leadership is lost, or has to begin anew."""

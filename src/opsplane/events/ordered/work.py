@@ -54,6 +54,7 @@ class LaneWork:
         Without `park` nothing is to wait any more that was parked before.
         """
         await self._until_open()
+        await self._handling.epochs.look(self._broker, self._handling.group)
         for subject, (parked, aside) in (await self._tenure.parked()).items():
             self.lanes.restore(Lane(subject, parked, aside, park=park))
         pending = await self._tenure.pending()
