@@ -9,7 +9,7 @@ from opsplane.events.backbone import ROOM
 from opsplane.telemetry import get_logger
 
 log = get_logger("events")
-PATIENCE = 1.0
+PATIENCE, AGAIN = 1.0, 0.05
 
 
 async def take_epoch(pool: Pool, group: str, leader: str, known: int) -> int:
@@ -21,10 +21,14 @@ async def take_epoch(pool: Pool, group: str, leader: str, known: int) -> int:
     facts = {"group": group, "leader": leader, "known": known}
     async with pool.connection() as connection:
         taking = asyncio.ensure_future(connection.execute(sql(ROOM, "take_epoch"), facts))
+        patience = PATIENCE
         try:
-            while not (await asyncio.wait({taking}, timeout=PATIENCE))[0]:
+            while not (await asyncio.wait({taking}, timeout=patience))[0]:
+                patience = AGAIN  # it waits for one after the other
                 ended = await pool.fetch(sql(ROOM, "end_blockers"), [connection.info.backend_pid])
-                log.warning("events.former_leader_ended", group=group, sessions=[row["pid"] for row in ended])
+                if ended:
+                    sessions = [row["pid"] for row in ended]
+                    log.warning("events.former_leader_ended", group=group, sessions=sessions)
             row = await (await taking).fetchone()
         finally:
             taking.cancel()
