@@ -6,13 +6,16 @@ import asyncio
 import time
 
 import pytest
-from tests.unit.ops.conftest import GROUP, TOPIC
+from tests.unit.ops.conftest import GROUP, TOPIC, understood
 
 from opsplane.events.brokers import keys
+from opsplane.events.schemas import schema
+from opsplane.events.schemas.files import register_files
 from opsplane.ops.checks.broker import LostTopics
 from opsplane.ops.checks.consumers import Consumers, PendingEvents, Retries
 from opsplane.ops.checks.dead_letters import DeadLetters, ForgottenLetters
 from opsplane.ops.checks.outboxes import Outboxes
+from opsplane.ops.checks.schemas import SchemaDrift
 
 
 async def read(look, count: int) -> list[bytes]:
@@ -147,6 +150,23 @@ async def test_events_that_wait_in_an_outbox(look) -> None:
     assert (finding.evidence["database"], finding.evidence["pending"]) == ("operations", 2)
     assert 100 <= finding.evidence["oldestSeconds"] < 160
     assert finding.repair == look.restart("operations")
+
+
+async def test_schema_files_that_are_not_what_the_registry_holds(look) -> None:
+    closed = {"type": "object", "additionalProperties": False}
+    first, needs = {**closed, "properties": {"a": {}}}, {**closed, "properties": {"a": {}}, "required": ["a"]}
+    files = [schema(TOPIC, 1, first), schema(TOPIC, 2, needs)]
+    missing = await look(SchemaDrift(), schemas=files[:1])
+    assert [one.repair for one in missing] == [look.restart("events")]
+    await register_files(look.pool, files)
+    assert await look(SchemaDrift(), schemas=files[:1]) == []
+    draft = await look.one(SchemaDrift(), schemas=files)
+    assert (draft.severity, draft.evidence["version"]) == ("warning", 2)
+    understood(draft.repair)
+    assert f"schema promote {TOPIC} 2 --force" in draft.repair
+    changed = await look.one(SchemaDrift(), schemas=[schema(TOPIC, 1, closed)])
+    assert (changed.severity, changed.evidence["differences"]) == ("critical", ["/properties"])
+    assert (changed.repair, "next version" in changed.first) == (look.restart("events"), True)
 
 
 async def test_a_lost_broker(look) -> None:

@@ -81,7 +81,7 @@ def assess(
     Those are the active and deprecated ones: the newest active of them, or all for a transitive mode.
     """
     mode = mode or mode_of(list(found))
-    older = [one for one in found if one.state != "draft" and one.version != candidate.version]
+    older = [one for one in found if one.state != "draft"]
     if mode is Mode.NONE:
         older = []
     elif not mode.transitive:
@@ -124,9 +124,12 @@ def _breakages(older: Sequence[Version], candidate: Schema, mode: Mode) -> list[
         compatibility.Version(name, one.schema, formats=one.formats == "assert")
         for name, one in zip(numbers, held, strict=True)
     ]
-    new = compatibility.Version(
-        f"version {candidate.version}", candidate.document, formats=candidate.formats == "assert"
+    name = (
+        f"version {candidate.version}"
+        if candidate.version > max(numbers.values(), default=0)
+        else "the new schema"
     )
+    new = compatibility.Version(name, candidate.document, formats=candidate.formats == "assert")
     verdict = compatibility.compare_history(history, new, mode)
     return scopes + [
         Breakage(

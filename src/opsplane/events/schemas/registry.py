@@ -59,7 +59,8 @@ async def register(
         found = await store.versions(tx, candidate.type)
         known = _same(found, candidate, numbered)
         if known is not None:
-            return Registered(known, assess(found, known.compiled(), topology), known=True)
+            before = [one for one in found if one.version < known.version]
+            return Registered(known, assess(before, known.compiled(), topology), known=True)
         if not numbered:
             number = max((one.version for one in found), default=0) + 1
             candidate = replace(candidate, version=number)
