@@ -18,7 +18,7 @@ from opsplane.events.dependencies import Call, Calls, declared, undeclared
 from opsplane.events.envelope import Event, new_event
 from opsplane.events.fence import Fence
 from opsplane.events.outbox import Outbox
-from opsplane.events.tracing import continued
+from opsplane.events.tracing import begun, continued
 from opsplane.resilience import Retry, seconds
 
 Ordered = Literal["skip", "park"]
@@ -214,7 +214,7 @@ class Context:
             data,
             subject=subject,
             id=id,
-            trace=continued(self.event.traceparent),
+            trace=_trace(self.event),
             deliver_at=deliver_at,
         )
 
@@ -269,8 +269,9 @@ class BatchContext:
         subject: str | None = None,
         id: str | None = None,  # noqa: A002  the envelope's own name
         deliver_at: datetime | None = None,
+        cause: Event[Any] | None = None,
     ) -> None:
-        """Publish an event in `tx` through the outbox, now or at `deliver_at`."""
+        """Publish an event in `tx` through the outbox, now or at `deliver_at`; it continues the trace of its `cause`."""
         await publish_caused(
             self._service.outbox,
             tx,
@@ -278,9 +279,13 @@ class BatchContext:
             data,
             subject=subject,
             id=id,
-            trace=continued(None),
+            trace=begun() if cause is None else _trace(cause),
             deliver_at=deliver_at,
         )
+
+
+def _trace(cause: Event[Any]) -> str:
+    return continued(cause.traceparent, cause.source, cause.id)
 
 
 async def publish_caused(

@@ -13,9 +13,9 @@ from opsplane.errors import Conflict, InvalidInput
 from opsplane.events.broker import Broker, Entry
 from opsplane.events.configuration import EventsFile
 from opsplane.events.delayed import delay
-from opsplane.events.envelope import encode, wrap
+from opsplane.events.envelope import wrap
 from opsplane.events.fullness import FullStreams
-from opsplane.events.outbox import Outbox, Row, at_a_time
+from opsplane.events.outbox import Outbox, Row, at_a_time, row_of
 from opsplane.events.schemas import Schemas
 
 _TOPIC = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+){2,}")
@@ -74,7 +74,7 @@ class DirectPublisher:
         event = wrap(topic, body, source=source, subject=subject)
         if not force:
             event = self._schemas.admit(event)
-        return await self._send(Row(topic, event.subject, event.id, encode(event)), deliver_at)
+        return await self._send(row_of(event), deliver_at)
 
     async def _send(self, row: Row, given: datetime | None) -> Published:
         deliver_at = at_a_time(given)

@@ -10,6 +10,7 @@ from opsplane.database import Connection, Doorbell, after_commit, sql
 from opsplane.errors import InvalidInput
 from opsplane.events.envelope import Event, encode
 from opsplane.events.schemas import Schemas
+from opsplane.events.tracing import trace_of
 
 CHANNEL = "opsplane_outbox"
 
@@ -21,6 +22,13 @@ class Row(NamedTuple):
     subject: str | None
     event_id: str
     envelope: bytes
+    trace: str | None = None
+
+
+def row_of(event: Event[Any]) -> Row:
+    """The row of an event that is published to its own topic."""
+    trace = trace_of(event.traceparent, event.source, event.id)
+    return Row(event.topic or event.type, event.subject, event.id, encode(event), trace)
 
 
 class Outbox:
@@ -42,13 +50,11 @@ class Outbox:
         for event in admitted:
             if event.sequence is not None:
                 raise InvalidInput(f"{event.type} {event.id} has a sequence; the relay gives it.")
-        rows = [Row(event.topic or event.type, event.subject, event.id, encode(event)) for event in admitted]
-        await self.write(tx, rows, deliver_at)
+        await self.write(tx, [row_of(event) for event in admitted], deliver_at)
 
     async def write(self, tx: Connection, rows: Sequence[Row], deliver_at: datetime | None = None) -> None:
         """Write rows as they are, not validated."""
-        topics, subjects, ids, envelopes = zip(*rows, strict=True)
-        facts = [at_a_time(deliver_at), list(topics), list(subjects), list(ids), list(envelopes)]
+        facts = [at_a_time(deliver_at), *map(list, zip(*rows, strict=True))]
         await tx.execute(sql(__package__, "insert_outbox"), facts)
         if self._doorbell is not None:
             after_commit(tx, self._ring)
