@@ -301,6 +301,7 @@ class Composition:
         from opsplane.events.duties import events_duties
         from opsplane.events.schemas.files import register_files
         from opsplane.service import topology
+        from opsplane.tasks.story import TaskStory
 
         pool, broker = await self.pool("operations"), self.broker("events")
         await migrate(pool, "audit", "opsplane.database.audit_migrations")
@@ -318,7 +319,8 @@ class Composition:
         groups = known.groups()
         topics = self.schemas.types()
         duties = events_duties(pool, broker, sorted(groups), topics, file=file, schemas=self.schemas)
-        return Part("events", _asking(pool), list(handlers(backbone, publisher, groups)), duties)
+        served = handlers(backbone, publisher, groups, TaskStory(pool))
+        return Part("events", _asking(pool), list(served), duties)
 
     async def _service(self, service: Service) -> Part:
         from opsplane.events import Service as Owner

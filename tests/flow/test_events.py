@@ -60,3 +60,31 @@ def test_dead_letters_are_for_staff_only(platform: Platform) -> None:
     assert httpx.get(f"{platform.url}/api/v1/admin/dlq/stats").status_code == 401
     customer = {"Authorization": f"Bearer {platform.token('customer')}"}
     assert httpx.get(f"{platform.url}/api/v1/admin/dlq/stats", headers=customer).status_code == 403
+
+
+def test_the_story_of_an_event_is_told_across_services(platform: Platform, staff: httpx.Client) -> None:
+    platform.run("demo", "run")
+    with platform.store() as store:
+        [(entry, fields)] = store.xrevrange("orders.order.created", count=1)
+    event = json.loads(fields[b"data"])["id"]
+
+    def told() -> dict[str, Any] | None:
+        story: dict[str, Any] = json.loads(platform.run("event", "trace", event, "-o", "json").stdout)
+        topics = {one["detail"]["topic"] for one in story["moments"] if one["what"] == "caused"}
+        return story if {"payments.payment.confirmed"} <= topics else None
+
+    story = eventually(told)
+    assert story["missing"] == []
+    assert [one["what"] for one in story["moments"][:2]] == ["written", "published"]
+    assert story["moments"][1]["detail"]["entry"] == entry.decode()
+    assert {one["state"] for one in story["groups"]} == {"acknowledged"}
+    assert [one for one in story["groups"] if "done_at" in one]
+    assert {one["where"] for one in story["moments"] if one["what"] == "caused"} >= {"database payment"}
+    served = staff.get(f"/api/v1/events/{event}/trace").json()["data"]
+    assert served["moments"] == story["moments"]
+    timeline = platform.run("event", "trace", event)
+    assert f"topic orders.order.created  entry={entry.decode()}" in timeline.stdout
+    shown = json.loads(platform.run("event", "show", event, "-o", "json").stdout)
+    assert (shown["topic"], shown["event"]["id"]) == ("orders.order.created", event)
+    assert "outbox of order" in shown["places"]
+    assert platform.run("event", "trace", "no-such-event", check=False).returncode == 1

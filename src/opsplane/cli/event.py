@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from opsplane.cli.session import Session
     from opsplane.events import Schemas
     from opsplane.events.direct import DirectPublisher
+    from opsplane.events.personal import Personal
 
-app = cyclopts.App(name="event", help="Publish events.")
+app = cyclopts.App(name="event", help="Publish events, show them, tell what became of them.")
 
 DEFAULTS = Common()
 
@@ -49,6 +50,47 @@ async def publish(
         source = f"operator:{opened.actor.sub}"
         done = await direct.publish(topic, body, source=source, subject=subject, force=force, deliver_at=due)
         emit(done, common.output)
+
+
+@app.command
+async def show(
+    event: Annotated[str, Parameter(help="The event's id.")], *, common: Common = DEFAULTS
+) -> None:
+    """The event as it was published, personal data masked, and where copies of it stand."""
+    from opsplane.cli.output import note
+    from opsplane.cli.story import witnesses
+    from opsplane.events.story import find
+
+    async with session(common) as opened:
+        found = await find(await witnesses(opened), event, _personal())
+    if common.output != "table":
+        emit(found, common.output)
+        return
+    emit(found.event if isinstance(found.event, dict) else {"data": found.event})
+    note(f"on {', '.join(found.places)}")
+    for missing in found.missing:
+        note(f"⚠ not told by {missing}")
+
+
+@app.command
+async def trace(
+    event: Annotated[str, Parameter(help="The event's id.")], *, common: Common = DEFAULTS
+) -> None:
+    """An event's whole story: written, published, read by each group, attempts, dead letters, tasks, what it caused."""
+    from opsplane.cli.story import show as show_story
+    from opsplane.cli.story import witnesses
+    from opsplane.events.story import tell
+
+    async with session(common) as opened:
+        story = await tell(await witnesses(opened), event, _personal())
+    show_story(story, common.output)
+
+
+def _personal() -> Personal:
+    from opsplane.events.personal import Personal
+    from opsplane.service import collect_services, event_schemas
+
+    return Personal(event_schemas(collect_services().values()))
 
 
 async def _publisher(opened: Session, schemas: Schemas) -> DirectPublisher:

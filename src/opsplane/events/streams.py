@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from opsplane.events.broker import Broker
 
 OWN = "opsplane:"
@@ -39,6 +41,11 @@ def number(stream_id: str) -> tuple[int, int]:
     """A stream id as two numbers, which compare as the ids do."""
     first, _, second = stream_id.partition("-")
     return int(first), int(second or 0)
+
+
+def time_of(stream_id: str) -> datetime:
+    """When the broker took the entry, to the millisecond."""
+    return datetime.fromtimestamp(number(stream_id)[0] / 1000, UTC)
 
 
 def text(position: tuple[int, int]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from opsplane.database import Pool, sql
 from opsplane.events.story import Moment
-from opsplane.tasks.states import Code
+from opsplane.tasks.states import STATUS_OF
 
 MOST = 200
 
@@ -26,7 +26,7 @@ class TaskStory:
                 tried = {"type": row["task_type"], "attempt": row["attempt"]}
                 moments.append(Moment(row["started_at"], "task started", place, tried))
             if row["completed_at"]:
-                ended = Code(row["status"]).name.lower()
+                ended = STATUS_OF[row["status"]].value
                 why = {"error": row["error_message"]} if row["error_message"] else {}
                 moments.append(Moment(row["completed_at"], f"task {ended}", place, why))
         return moments

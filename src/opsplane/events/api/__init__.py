@@ -15,21 +15,30 @@ from opsplane.events.api.publishing import publishing_handlers
 from opsplane.events.api.replays import replay_handlers
 from opsplane.events.api.schemas import schema_handlers
 from opsplane.events.api.selecting import SELECTING
+from opsplane.events.api.stories import story_handlers
 from opsplane.events.api.topics import topic_handlers
 from opsplane.events.api.transfer import transfer_handlers
 from opsplane.events.backbone import Backbone
 from opsplane.events.direct import DirectPublisher
+from opsplane.events.story import TaskWitness, Witnesses
 from opsplane.web import requires
 
 __all__ = ["handlers", "own_dead_letter_router"]
 
 
 def handlers(
-    backbone: Backbone, publisher: DirectPublisher, groups: Mapping[str, Sequence[str]]
+    backbone: Backbone,
+    publisher: DirectPublisher,
+    groups: Mapping[str, Sequence[str]],
+    tasks: TaskWitness | None = None,
 ) -> Sequence[ControllerRouterHandler]:
     """The routes of the `events` role; `groups` are the declared consumer groups with their topics."""
     staff = [requires(*STAFF)]
     queue = [*dead_letter_handlers(backbone), *replay_handlers(backbone), *transfer_handlers(backbone)]
+    own = {} if backbone.pool in backbone.databases.values() else {"operations": backbone.pool}
+    databases = {**backbone.databases, **own}
+    witnesses = Witnesses(backbone.broker, databases, backbone.pool, groups, tasks)
+    stories = story_handlers(witnesses, backbone.personal)
     looked_at = [*topic_handlers(backbone), *consumer_handlers(backbone, groups)]
     return [
         Router(
@@ -40,6 +49,6 @@ def handlers(
             tags=["dead letters"],
         ),
         Router("/api/v1/events", route_handlers=looked_at, guards=staff, tags=["events"]),
-        Router("/api/v1/events", route_handlers=publishing_handlers(publisher), tags=["events"]),
+        Router("/api/v1/events", route_handlers=[*publishing_handlers(publisher), *stories], tags=["events"]),
         Router("/api/v1/schemas", route_handlers=schema_handlers(backbone), guards=staff, tags=["schemas"]),
     ]

@@ -19,17 +19,35 @@ async def letters(hearing: Hearing) -> list[DictRow]:
     """The event's dead letters, open and settled."""
     pool = hearing.of.operations
     if pool is None:
+        hearing.missing.append("dead letters: they are in the operations database, which is away")
         return []
     return await hearing.ask(
         "dead letters", pool.fetch(sql(ROOM, "story_dead_letters"), [hearing.event_id]), []
     )
 
 
+async def edits(hearing: Hearing) -> list[Moment]:
+    """When operators edited what a replay sends, and why."""
+    pool = hearing.of.operations
+    if pool is None:
+        return []
+    rows = await hearing.ask("dead letters", pool.fetch(sql(ROOM, "story_edits"), [hearing.event_id]), [])
+    return [
+        Moment(
+            row["at"],
+            "edited",
+            _place(row),
+            {"deadLetter": row["letter"], "by": row["edited_by"], "because": row["because"]},
+        )
+        for row in rows
+    ]
+
+
 def letter_moments(rows: list[DictRow]) -> list[Moment]:
     """Attempts, burial, replay and outcome of each."""
     moments = []
     for row in rows:
-        place = f"group {row['consumer_group']}" if row["consumer_group"] else f"topic {row['topic']}"
+        place = _place(row)
         facts = {"deadLetter": row["id"]}
         moments += attempt_moments(row["attempts"], place, facts)
         told = {**facts, "reason": row["reason"], "message": row["message"]}
@@ -45,6 +63,10 @@ def letter_moments(rows: list[DictRow]) -> list[Moment]:
             known = {name: value for name, value in settled.items() if value is not None}
             moments.append(Moment(row["settled_at"], _MARKS[row["state"]], place, {**facts, **known}))
     return moments
+
+
+def _place(row: DictRow) -> str:
+    return f"group {row['consumer_group']}" if row["consumer_group"] else f"topic {row['topic']}"
 
 
 def attempt_moments(attempts: Any, place: str, facts: dict[str, Any]) -> list[Moment]:

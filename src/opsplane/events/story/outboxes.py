@@ -12,6 +12,7 @@ from opsplane.database import Pool, sql
 from opsplane.events.backbone import ROOM
 from opsplane.events.story.moments import Moment
 from opsplane.events.story.witnesses import Hearing
+from opsplane.events.streams import time_of
 
 MOST_CAUSED = 500
 Rows = list[tuple[str, DictRow]]
@@ -40,9 +41,10 @@ def written_moments(rows: Rows) -> list[Moment]:
         place = f"database {name}"
         later = {"deliverAt": row["deliver_at"]} if row["deliver_at"] else {}
         moments.append(Moment(row["created_at"], "written", place, {"topic": row["topic"], **later}))
-        if row["published_at"]:
+        if row["stream_id"]:
             facts = {"entry": row["stream_id"], "sequence": row["sequence"]}
-            moments.append(Moment(row["published_at"], "published", f"topic {row['topic']}", facts))
+            at = max(row["created_at"], time_of(row["stream_id"]))  # the row is marked a little later
+            moments.append(Moment(at, "published", f"topic {row['topic']}", facts))
     return moments
 
 

@@ -61,7 +61,7 @@ async def search(hearing: Hearing) -> list[Copy]:
     for topic in await broker.call("SMEMBERS", keys.DELAYED):
         schedule = keys.delayed(topic.decode())
         async for due, member in _scheduled(hearing, schedule, _DELAYED_AT):
-            found.append(Copy(topic.decode(), "", member[_DELAYED_AT :], due))
+            found.append(Copy(topic.decode(), "", member[_DELAYED_AT:], due))
     return found
 
 
@@ -76,9 +76,7 @@ async def groups(hearing: Hearing, copy: Copy) -> tuple[list[GroupState], list[M
     return states, moments
 
 
-async def _state(
-    hearing: Hearing, copy: Copy, group: str, position: str
-) -> tuple[GroupState, list[Moment]]:
+async def _state(hearing: Hearing, copy: Copy, group: str, position: str) -> tuple[GroupState, list[Moment]]:
     held = await _held(hearing, copy.topic, group, copy.entry)
     if held is not None:
         return GroupState(group, copy.topic, "pending", copy.entry, *held), []
@@ -93,15 +91,13 @@ async def _state(
     private = keys.retry_stream(group)
     async for one in _pages(hearing, private):
         if is_event(one.data, hearing.event_id):
-            held = await _held(hearing, private, group, one.id) or (None, None, None)
+            holder = await _held(hearing, private, group, one.id) or (None, None, None)
             tried = attempt_moments(_attempts(one.metadata.get("attempts")), place, {})
-            return GroupState(group, copy.topic, "pending", one.id, *held), tried
+            return GroupState(group, copy.topic, "pending", one.id, *holder), tried
     return GroupState(group, copy.topic, "acknowledged", copy.entry), []
 
 
-async def _held(
-    hearing: Hearing, stream: str, group: str, entry_id: str
-) -> tuple[str, float, int] | None:
+async def _held(hearing: Hearing, stream: str, group: str, entry_id: str) -> tuple[str, float, int] | None:
     """Who was given the entry and has not acknowledged it, for how long, how often."""
     try:
         reply = await hearing.of.broker.call("XPENDING", stream, group, entry_id, entry_id, "1")

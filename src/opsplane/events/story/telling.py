@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,13 +12,13 @@ from psycopg.rows import DictRow
 
 from opsplane.errors import NotFound
 from opsplane.events.envelope import Event, Undecodable, decode
-from opsplane.events.personal import Personal
+from opsplane.events.personal import Personal, View
 from opsplane.events.story import letters as dead
 from opsplane.events.story import outboxes, streams
 from opsplane.events.story.moments import Found, GroupState, Moment, Story
 from opsplane.events.story.streams import Copy
 from opsplane.events.story.witnesses import Hearing, Witnesses
-from opsplane.events.streams import number
+from opsplane.events.streams import time_of
 from opsplane.events.tracing import trace_of
 
 OPEN = ("waiting", "replaying")
@@ -45,8 +45,8 @@ async def find(witnesses: Witnesses, event_id: str, personal: Personal) -> Found
     return Found(event_id, known.topic, view.event, places, hearing.missing)
 
 
-async def tell(witnesses: Witnesses, event_id: str) -> Story:
-    """Everything that is known of an event, in time order; raises `NotFound`."""
+async def tell(witnesses: Witnesses, event_id: str, personal: Personal) -> Story:
+    """Everything that is known of an event, in time order, personal data masked; raises `NotFound`."""
     hearing = Hearing(witnesses, event_id)
     known = await _known(hearing)
     event = _decoded(known.data)
@@ -54,8 +54,11 @@ async def tell(witnesses: Witnesses, event_id: str) -> Story:
     trace = trace_of(event.traceparent if event else None, source, event_id)
     states, tried = await _groups(hearing, known.copies)
     names = {*witnesses.groups, *(state.group for state in states)}
-    done, related, tasks = await asyncio.gather(
-        outboxes.done(hearing, names), outboxes.of_trace(hearing, trace), _tasks(hearing, trace)
+    done, related, tasks, edits = await asyncio.gather(
+        outboxes.done(hearing, names),
+        outboxes.of_trace(hearing, trace),
+        _tasks(hearing, trace),
+        dead.edits(hearing),
     )
     since = min((row["created_at"] for _, row in known.written), default=_when(event))
     moments = [
@@ -63,6 +66,7 @@ async def tell(witnesses: Witnesses, event_id: str) -> Story:
         *_entry_moments(known, hearing),
         *tried,
         *dead.letter_moments(known.letters),
+        *edits,
         *outboxes.done_moments(done),
         *outboxes.trace_moments(related, since),
         *tasks,
@@ -72,7 +76,7 @@ async def tell(witnesses: Witnesses, event_id: str) -> Story:
         source,
         known.topic,
         trace,
-        sorted(_each_once(moments), key=lambda moment: moment.at),
+        _in_order(moments, personal.view(known.data, known.topic)),
         [_settled(state, known.letters, done) for state in states],
         sorted(set(hearing.missing)),
     )
@@ -133,7 +137,7 @@ def _entry_moments(known: _Known, hearing: Hearing) -> list[Moment]:
             hearing.missing.append(f"{copy.topic} {copy.entry}: the entry is no longer on the topic")
     moments = [Moment(copy.due, "is due", f"topic {copy.topic}") for copy in known.copies if copy.due]
     return moments + [
-        Moment(_time(copy.entry), "published", f"topic {copy.topic}", {"entry": copy.entry})
+        Moment(time_of(copy.entry), "published", f"topic {copy.topic}", {"entry": copy.entry})
         for copy in known.copies
         if copy.entry and copy.entry not in told
     ]
@@ -150,14 +154,11 @@ def _settled(state: GroupState, letters: Iterable[DictRow], done: outboxes.Rows)
     return state
 
 
-def _each_once(moments: Iterable[Moment]) -> Iterable[Moment]:
-    """Without repetitions: an attempt stands in the retry's history and in the dead letter's."""
-    seen: set[Any] = set()
-    for moment in moments:
-        key = (moment.at, moment.what, moment.where, str(moment.detail))
-        if key not in seen:
-            seen.add(key)
-            yield moment
+def _in_order(moments: Iterable[Moment], view: View) -> list[Moment]:
+    """In time order, personal data masked, what was told twice once."""
+    masked = [Moment(one.at, one.what, one.where, view.within(one.detail)) for one in moments]
+    told = {(one.at, one.what, one.where, str(one.detail)): one for one in masked}
+    return sorted(told.values(), key=lambda moment: moment.at)
 
 
 def _decoded(data: bytes) -> Event[Any] | None:
@@ -169,7 +170,3 @@ def _decoded(data: bytes) -> Event[Any] | None:
 
 def _when(event: Event[Any] | None) -> datetime | None:
     return event.time if event and event.time and event.time.tzinfo else None
-
-
-def _time(entry_id: str) -> datetime:
-    return datetime.fromtimestamp(number(entry_id)[0] / 1000, UTC)

@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import pytest
 import redis.asyncio as redis
 
 from opsplane.clock import SYSTEM
 from opsplane.database import Doorbell, Pool, migrate
+from opsplane.embedded.keys import ensure_keys
 from opsplane.events import (
     Broker,
     ConsumerGroup,
@@ -27,11 +29,14 @@ from opsplane.events import (
     deadletters,
     new_event,
 )
+from opsplane.events.api import handlers
 from opsplane.events.backbone import Backbone
 from opsplane.events.checkpoints import Checkpoints
 from opsplane.events.deadletters import DeadLetterKeeper, Replayer, Selection
 from opsplane.events.direct import DirectPublisher
 from opsplane.resilience import Retry, Stop, run_duties
+from opsplane.telemetry import Health
+from opsplane.web import TokenIssuer, Verifier, create_app
 
 TOPIC = "catalog.product.created"
 GROUP = "search-service"
@@ -175,3 +180,18 @@ async def world(database: str, broker_url: str, tmp_path: Path) -> AsyncIterator
     await broker.close()
     await store.aclose()
     await pool.close()
+
+
+@pytest.fixture
+async def client(world, tmp_path):
+    (tmp_path / "keys").mkdir()
+    ensure_keys(tmp_path / "keys")
+    private, jwks = tmp_path / "keys" / "issuer.pem", tmp_path / "keys" / "jwks.json"
+    routes = handlers(world.backbone, world.direct, {GROUP: [TOPIC], "idle-service": [TOPIC]})
+    app = create_app("events", routes, verifier=Verifier(jwks, "opsplane", "opsplane"), health=Health())
+    issuer = TokenIssuer(private, jwks, "opsplane", "opsplane")
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://events") as found:
+        found.headers["Authorization"] = f"Bearer {issuer.issue('sam', ['operations_staff'])}"
+        found.customer = {"Authorization": f"Bearer {issuer.issue('eve', ['customer'])}"}
+        yield found

@@ -1,30 +1,7 @@
 from __future__ import annotations
 
-import httpx
-import pytest
-
-from opsplane.embedded.keys import ensure_keys
-from opsplane.events.api import handlers
-from opsplane.telemetry import Health
-from opsplane.web import TokenIssuer, Verifier, create_app
-
 TOPIC, GROUP = "catalog.product.created", "search-service"
 DLQ = "/api/v1/admin/dlq"
-
-
-@pytest.fixture
-async def client(world, tmp_path):
-    (tmp_path / "keys").mkdir()
-    ensure_keys(tmp_path / "keys")
-    private, jwks = tmp_path / "keys" / "issuer.pem", tmp_path / "keys" / "jwks.json"
-    routes = handlers(world.backbone, world.direct, {GROUP: [TOPIC], "idle-service": [TOPIC]})
-    app = create_app("events", routes, verifier=Verifier(jwks, "opsplane", "opsplane"), health=Health())
-    issuer = TokenIssuer(private, jwks, "opsplane", "opsplane")
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://events") as found:
-        found.headers["Authorization"] = f"Bearer {issuer.issue('sam', ['operations_staff'])}"
-        found.customer = {"Authorization": f"Bearer {issuer.issue('eve', ['customer'])}"}
-        yield found
 
 
 async def test_publish_answers_every_violation(client, world):
