@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from opsplane.commerce.catalog.stock import change_stock
 from opsplane.database import Connection
 from opsplane.embedded import Postgres
 from opsplane.events import Context, Event, consumer
+from opsplane.events.brokers import keys
 
 SAGA = (
     "orders.order.created", "orders.order.status_changed", "payments.payment.confirmed", "payments.payment.failed",
@@ -106,13 +108,15 @@ async def test_processor_outage_only_delays(shop: Shop) -> None:
     order = await shop.buy(product)
 
     async def waits() -> bool:
-        return bool(await shop.broker.call("ZCARD", "opsplane:retry:payment-service"))
+        text = await shop.broker.call("HGET", keys.BREAKERS, "payment-service:payment-processor")
+        return text is not None and bool(json.loads(text)["opened"])
 
     await shop.until(waits)
     assert await shop.status(order) == "PENDING"
     await shop.processor()
     assert await shop.settled(order) == ["CONFIRMED"]
     assert await shop.dead_letters() == 0
+    assert not await shop.broker.call("XLEN", keys.retry_stream("payment-service")), "no attempt was spent"
 
 
 async def bought_and_repeated(shop: Shop) -> list[str]:

@@ -30,6 +30,7 @@ NOUNS = {
     "event": "Publish events.",
     "topic": "List, show and rebuild topics.",
     "consumer": "List, pause and resume consumer groups.",
+    "breaker": "List circuit breakers, hold them open, close and reset them.",
     "dlq": "List, show, edit, replay, discard and move dead letters.",
     "schema": "Show, compare, register and promote the schemas of events.",
     "task": "List, follow, cancel and retry tasks; fetch their results.",

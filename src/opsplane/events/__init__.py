@@ -5,6 +5,7 @@ from __future__ import annotations
 from opsplane.events.broker import Broker, BrokerUnavailable, Entry
 from opsplane.events.brokers import connect
 from opsplane.events.consumer import AlreadyDone, BatchContext, Consumer, Context, Reject, Service, consumer
+from opsplane.events.dependencies import DATABASE
 from opsplane.events.envelope import Event, decode, encode, new_event, wrap
 from opsplane.events.group import ConsumerGroup
 from opsplane.events.groups import consumer_group
@@ -15,6 +16,7 @@ from opsplane.events.retries import RetryMover
 from opsplane.events.schemas import Schemas, Violation
 
 __all__ = [
+    "DATABASE",
     "AlreadyDone",
     "BatchContext",
     "Broker",

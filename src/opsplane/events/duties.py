@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from opsplane.clock import SYSTEM, Clock
 from opsplane.database import Pool
+from opsplane.events.breakers.holds import BreakerProjection
+from opsplane.events.breakers.recovery import BreakerRecovery
 from opsplane.events.broker import Broker
 from opsplane.events.checkpoints import Checkpoints
 from opsplane.events.configuration import EventsFile
@@ -43,4 +45,6 @@ def events_duties(
         PauseProjection(pool, broker),
         EpochProjection(pool, broker),
         SchemaProjection(pool, broker, schemas or Schemas()),
+        BreakerProjection(pool, broker),
+        BreakerRecovery(pool, broker, clock),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 
 import pytest
@@ -11,6 +12,7 @@ from tests.unit.ops.conftest import GROUP, TOPIC, understood
 from opsplane.events.brokers import keys
 from opsplane.events.schemas import schema
 from opsplane.events.schemas.files import register_files
+from opsplane.ops.checks.breakers import Breakers
 from opsplane.ops.checks.broker import LostTopics
 from opsplane.ops.checks.consumers import Consumers, PendingEvents, Retries
 from opsplane.ops.checks.dead_letters import DeadLetters, ForgottenLetters
@@ -27,6 +29,23 @@ async def read(look, count: int) -> list[bytes]:
         await look.broker.call("XADD", TOPIC, "*", "data", "{}")
     reply = await look.broker.call("XREADGROUP", "GROUP", GROUP, "one", "STREAMS", TOPIC, ">")
     return [entry for entry, _ in reply[0][1]] if reply else []
+
+
+async def test_a_breaker_that_is_open(look) -> None:
+    name = f"{GROUP}:index"
+    closed = {"opened": False, "since": 1.0}
+    await look.broker.call("HSET", keys.BREAKERS, name, json.dumps(closed), "other:index", '{"opened": true}')
+    assert await look(Breakers()) == []
+    opened = {"opened": True, "since": 1.0, "until": 2.0, "openings": 3, "failure": "Unavailable: away"}
+    await look.broker.call("HSET", keys.BREAKERS, name, json.dumps(opened))
+    finding = await look.one(Breakers())
+    assert (finding.severity, finding.evidence["state"]) == ("critical", "half_open")
+    assert "Unavailable: away" in finding.summary
+    assert finding.first
+    assert finding.repair == look.command(f"breaker close {name} --reason 'index answers again'")
+    await look.sql(f"insert into breaker_hold values ('{name}', 'alice', 'a test')")
+    finding = await look.one(Breakers())
+    assert (finding.severity, finding.evidence["heldBy"], finding.first) == ("warning", "alice", None)
 
 
 async def test_a_group_nobody_reads_for(look) -> None:

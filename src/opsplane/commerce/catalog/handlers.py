@@ -8,13 +8,19 @@ import msgspec
 
 from opsplane.commerce.catalog.model import OrderStatus
 from opsplane.commerce.catalog.stock import follow_order
-from opsplane.events import Context, Event, consumer
+from opsplane.events import DATABASE, Context, Event, consumer
 from opsplane.resilience import Retry
 
 GROUP = "catalog-service"
 
 
-@consumer("orders.order.status_changed", group=GROUP, retry=Retry(5, "200ms..10s"), concurrency=4)
+@consumer(
+    "orders.order.status_changed",
+    group=GROUP,
+    retry=Retry(5, "200ms..10s"),
+    concurrency=4,
+    dependencies=(DATABASE,),
+)
 async def adjust_stock(event: Event[Any], ctx: Context) -> None:
     """Take, keep or put back stock as the order goes on."""
     order = msgspec.convert(event.data, OrderStatus)

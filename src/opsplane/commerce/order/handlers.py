@@ -18,7 +18,7 @@ from opsplane.commerce.order.model import (
 )
 from opsplane.commerce.order.orders import move
 from opsplane.database import Connection
-from opsplane.events import Context, Event, consumer
+from opsplane.events import DATABASE, Context, Event, consumer
 from opsplane.resilience import Retry
 from opsplane.telemetry import get_logger
 
@@ -27,7 +27,7 @@ GROUP = "order-service"
 _RETRY = Retry(5, "200ms..10s")
 
 
-@consumer("payments.payment.confirmed", group=GROUP, retry=_RETRY, concurrency=4)
+@consumer("payments.payment.confirmed", group=GROUP, retry=_RETRY, concurrency=4, dependencies=(DATABASE,))
 async def confirm_order(event: Event[Any], ctx: Context) -> None:
     """A paid order is confirmed; one that was cancelled meanwhile stays so, and payment gives the money back."""
     outcome = msgspec.convert(event.data, PaymentOutcome)
@@ -35,7 +35,7 @@ async def confirm_order(event: Event[Any], ctx: Context) -> None:
         await _move_if_possible(tx, ctx, outcome, "CONFIRMED", None)
 
 
-@consumer("payments.payment.failed", group=GROUP, retry=_RETRY, concurrency=4)
+@consumer("payments.payment.failed", group=GROUP, retry=_RETRY, concurrency=4, dependencies=(DATABASE,))
 async def cancel_unpaid_order(event: Event[Any], ctx: Context) -> None:
     """An order that could not be paid is cancelled; the catalog puts its stock back then."""
     outcome = msgspec.convert(event.data, PaymentOutcome)
@@ -43,7 +43,13 @@ async def cancel_unpaid_order(event: Event[Any], ctx: Context) -> None:
         await _move_if_possible(tx, ctx, outcome, "CANCELLED", f"payment failed: {outcome.reason}")
 
 
-@consumer("warehouse.inventory.reservation_refused", group=GROUP, retry=_RETRY, concurrency=4)
+@consumer(
+    "warehouse.inventory.reservation_refused",
+    group=GROUP,
+    retry=_RETRY,
+    concurrency=4,
+    dependencies=(DATABASE,),
+)
 async def cancel_short_order(event: Event[Any], ctx: Context) -> None:
     """An order for which there is not enough stock is cancelled; payment gives the money back then."""
     refused = msgspec.convert(event.data, ReservationRefused)
@@ -51,14 +57,19 @@ async def cancel_short_order(event: Event[Any], ctx: Context) -> None:
         await _move_if_possible(tx, ctx, refused, "CANCELLED", "out of stock")
 
 
-@consumer(("catalog.product.created", "catalog.product.updated"), group=GROUP, retry=_RETRY)
+@consumer(
+    ("catalog.product.created", "catalog.product.updated"),
+    group=GROUP,
+    retry=_RETRY,
+    dependencies=(DATABASE,),
+)
 async def learn_product(event: Event[Any], ctx: Context) -> None:
     """Know the product and its price."""
     async with ctx.once() as tx:
         await prices.learn_products(tx, [msgspec.convert(event.data, ProductFacts)])
 
 
-@consumer("catalog.product.bulk_imported", group=GROUP, retry=_RETRY)
+@consumer("catalog.product.bulk_imported", group=GROUP, retry=_RETRY, dependencies=(DATABASE,))
 async def learn_imported(event: Event[Any], ctx: Context) -> None:
     """Know the imported products and their prices."""
     imported = msgspec.convert(event.data, ProductsImported)
@@ -66,14 +77,14 @@ async def learn_imported(event: Event[Any], ctx: Context) -> None:
         await prices.learn_products(tx, imported.products)
 
 
-@consumer("catalog.product.deleted", group=GROUP, retry=_RETRY)
+@consumer("catalog.product.deleted", group=GROUP, retry=_RETRY, dependencies=(DATABASE,))
 async def forget_product(event: Event[Any], ctx: Context) -> None:
     """Sell the product no more."""
     async with ctx.once() as tx:
         await prices.forget_product(tx, msgspec.convert(event.data, ProductDeleted))
 
 
-@consumer("pricing.price.updated", group=GROUP, retry=_RETRY)
+@consumer("pricing.price.updated", group=GROUP, retry=_RETRY, dependencies=(DATABASE,))
 async def learn_price(event: Event[Any], ctx: Context) -> None:
     """Know the new price."""
     async with ctx.once() as tx:

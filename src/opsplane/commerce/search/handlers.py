@@ -15,7 +15,7 @@ from opsplane.commerce.search.model import (
     ProductsImported,
     StockChanged,
 )
-from opsplane.events import BatchContext, Context, Event, consumer
+from opsplane.events import DATABASE, BatchContext, Context, Event, consumer
 from opsplane.resilience import Retry
 
 GROUP = "search-service"
@@ -28,6 +28,7 @@ _RETRY = Retry(3, "1s..30s")
     group=GROUP,
     retry=_RETRY,
     dead_letters=DEAD_LETTERS,
+    dependencies=(DATABASE,),
 )
 async def index_product(event: Event[Any], ctx: Context) -> None:
     """Have the product found."""
@@ -35,7 +36,13 @@ async def index_product(event: Event[Any], ctx: Context) -> None:
         await repository.index_products(tx, [msgspec.convert(event.data, Product)])
 
 
-@consumer("catalog.product.bulk_imported", group=GROUP, retry=_RETRY, dead_letters=DEAD_LETTERS)
+@consumer(
+    "catalog.product.bulk_imported",
+    group=GROUP,
+    retry=_RETRY,
+    dead_letters=DEAD_LETTERS,
+    dependencies=(DATABASE,),
+)
 async def index_imported(event: Event[Any], ctx: Context) -> None:
     """Have the imported products found."""
     imported = msgspec.convert(event.data, ProductsImported)
@@ -43,14 +50,18 @@ async def index_imported(event: Event[Any], ctx: Context) -> None:
         await repository.index_products(tx, imported.products)
 
 
-@consumer("catalog.product.deleted", group=GROUP, retry=_RETRY, dead_letters=DEAD_LETTERS)
+@consumer(
+    "catalog.product.deleted", group=GROUP, retry=_RETRY, dead_letters=DEAD_LETTERS, dependencies=(DATABASE,)
+)
 async def forget_product(event: Event[Any], ctx: Context) -> None:
     """Have the product found no more."""
     async with ctx.once() as tx:
         await repository.forget_product(tx, msgspec.convert(event.data, ProductDeleted))
 
 
-@consumer("pricing.price.updated", group=GROUP, retry=_RETRY, dead_letters=DEAD_LETTERS)
+@consumer(
+    "pricing.price.updated", group=GROUP, retry=_RETRY, dead_letters=DEAD_LETTERS, dependencies=(DATABASE,)
+)
 async def index_price(event: Event[Any], ctx: Context) -> None:
     """Know the new price."""
     async with ctx.once() as tx:
@@ -58,7 +69,12 @@ async def index_price(event: Event[Any], ctx: Context) -> None:
 
 
 @consumer(
-    "warehouse.inventory.stock_changed", group=GROUP, retry=_RETRY, dead_letters=DEAD_LETTERS, batch=200
+    "warehouse.inventory.stock_changed",
+    group=GROUP,
+    retry=_RETRY,
+    dead_letters=DEAD_LETTERS,
+    batch=200,
+    dependencies=(DATABASE,),
 )
 async def index_stock(_events: Sequence[Event[Any]], ctx: BatchContext) -> None:
     """Know how many pieces there are."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from opsplane.events.actions.breakers import CLOSE as CLOSE_BREAKER
+from opsplane.events.actions.breakers import OPEN as OPEN_BREAKER
+from opsplane.events.actions.breakers import RESET as RESET_BREAKER
+from opsplane.events.actions.breakers import BreakerNames
 from opsplane.events.actions.dead_letters import (
     CANCEL,
     DISCARD,
@@ -28,18 +32,22 @@ from opsplane.events.actions.topics import REBUILD, RebuildTopics
 
 __all__ = [
     "CANCEL",
+    "CLOSE_BREAKER",
     "DISCARD",
     "EDIT",
     "FORGET",
     "IMPORT",
+    "OPEN_BREAKER",
     "PAUSE",
     "READ_PERSONAL",
     "REBUILD",
     "RESET",
+    "RESET_BREAKER",
     "RESUME",
     "RETRY",
     "SEEK",
     "TRIM",
+    "BreakerNames",
     "CancelReplay",
     "DiscardLetters",
     "EditLetter",

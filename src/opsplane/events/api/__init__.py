@@ -8,6 +8,7 @@ from litestar import Router
 from litestar.types import ControllerRouterHandler
 
 from opsplane.events.api.acting import STAFF
+from opsplane.events.api.breakers import breaker_handlers
 from opsplane.events.api.consumers import consumer_handlers
 from opsplane.events.api.dead_letters import dead_letter_handlers
 from opsplane.events.api.own_dead_letters import own_dead_letter_router
@@ -39,7 +40,7 @@ def handlers(
     databases = {**backbone.databases, **own}
     witnesses = Witnesses(backbone.broker, databases, backbone.pool, groups, tasks)
     stories = story_handlers(witnesses, backbone.personal)
-    looked_at = [*topic_handlers(backbone), *consumer_handlers(backbone, groups)]
+    looked_at = [*topic_handlers(backbone), *consumer_handlers(backbone, groups), *breaker_handlers(backbone)]
     return [
         Router(
             "/api/v1/admin/dlq",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from opsplane.ops.check import Check
+from opsplane.ops.checks.breakers import Breakers
 from opsplane.ops.checks.broker import LostTopics
 from opsplane.ops.checks.consumers import Consumers, PendingEvents, Retries
 from opsplane.ops.checks.database import Connections, Migrations, Snapshots
@@ -19,6 +20,7 @@ from opsplane.ops.checks.tasks import FailedTasks, Partitions, StuckTasks
 ENGINES: Sequence[Check] = (Engines(),)  # in every area: without them nothing else can be looked at
 PLATFORM: Sequence[Check] = (Roles(), Disk(), Snapshots(), Connections(), Migrations(), Objects())
 EVENTS: Sequence[Check] = (
+    Breakers(),
     Consumers(),
     PendingEvents(),
     Retries(),
