@@ -52,7 +52,7 @@ class Hand:
 
     def add(self, works: Sequence[Work]) -> None:
         """Hold these as well; those of a consumer that takes batches are put together."""
-        for consumer, run in groupby(works, key=lambda work: work.consumer):
+        for (consumer, _), run in groupby(works, key=lambda work: (work.consumer, work.epoch)):
             together = list(run)
             size = consumer.batch or 1
             for first in range(0, len(together), size):
