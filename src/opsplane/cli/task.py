@@ -84,8 +84,9 @@ async def show(task_id: Id, *, common: Common = DEFAULTS) -> None:
         task = await find_task(opened, task_id)
         events = (await call(opened, "GET", f"/tasks/{task_id}/events"))["data"]
         logs = (await call(opened, "GET", f"/tasks/{task_id}/logs"))["data"]
+        steps = (await call(opened, "GET", f"/tasks/{task_id}/steps"))["data"]
     if common.output != "table":
-        emit({**task, "events": events, "logs": logs}, common.output)
+        emit({**task, "events": events, "logs": logs, "steps": steps}, common.output)
         return
     emit({name: value for name, value in task.items() if value not in (None, {}, [])})
     note("\nwhat happened")

@@ -5,7 +5,15 @@ from __future__ import annotations
 from opsplane.tasks.announce import task_schemas
 from opsplane.tasks.context import TaskContext, TaskRuntime
 from opsplane.tasks.control import TaskControl
-from opsplane.tasks.errors import Cancelled, Fenced, Reject, Snooze, TaskNotFound, UnknownTaskType
+from opsplane.tasks.errors import (
+    Cancelled,
+    Fenced,
+    Reject,
+    Snooze,
+    StepRefused,
+    TaskNotFound,
+    UnknownTaskType,
+)
 from opsplane.tasks.producer import Producer
 from opsplane.tasks.pruner import Pruner
 from opsplane.tasks.rescuer import Rescuer
@@ -19,7 +27,7 @@ from opsplane.tasks.workshop import OpenWorkshop, Workshop
 
 __all__ = [
     "TRANSITIONS", "Cancelled", "Fenced", "IllegalTransition", "NewTask", "OpenWorkshop", "Producer", "Pruner",
-    "QueueState", "Reject", "Rescuer", "ResultFile", "Snooze", "Status", "Sweeper", "Task", "TaskContext",
+    "QueueState", "Reject", "Rescuer", "ResultFile", "Snooze", "Status", "StepRefused", "Sweeper", "Task", "TaskContext",
     "TaskControl", "TaskEvent", "TaskFilter", "TaskLog", "TaskNotFound", "TaskPage", "TaskRuntime", "TaskStore",
     "TaskType", "UnknownTaskType", "UploadHook", "Worker", "WorkerState", "Workshop", "accept_upload", "task",
     "task_schemas",

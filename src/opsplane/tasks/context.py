@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -11,6 +12,10 @@ from opsplane.clock import Clock
 from opsplane.database import Connection, Pool
 from opsplane.files import ObjectStore
 from opsplane.tasks.errors import Cancelled
+from opsplane.tasks.operations import Work
+from opsplane.tasks.steps import Steps
+
+T = TypeVar("T")
 
 
 class TaskRuntime(Protocol):
@@ -86,9 +91,15 @@ class Reports(Protocol):
         """Complete the task inside the handler's transaction."""
         ...
 
+    async def operate(self, work: Work[T]) -> T:
+        """What `work` gives, run with the operations database where that may be used."""
+        ...
+
 
 class TaskContext:
     """The handler's side of one attempt."""
+
+    _steps: Steps | None = None
 
     def __init__(self, claim: Claim, params: Any, runtime: TaskRuntime, reports: Reports) -> None:
         self.id = claim.id
@@ -176,6 +187,22 @@ class TaskContext:
         """
         await self._reports.complete(self, tx)
         self.completed = True
+
+    async def step(self, name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What `function(*arguments)` returned, run once: a restarted task gets what was kept and does not call it.
+
+        The function may be async or plain; its result must be JSON of at most 256 KiB and comes as JSON gives it back
+        (a tuple as a list, a struct as a dict), the first time as well. It is kept when the function has returned: a
+        worker that dies between the two runs the step again, so give the step's own effects a key. Names are unique
+        within an attempt. Raises `Cancelled` when cancelling was asked for, `StepRefused`, `Fenced`.
+        """
+        self.check()
+        return await self._stepping().run(name, function, arguments)
+
+    def _stepping(self) -> Steps:
+        if self._steps is None:
+            self._steps = Steps(self.id, self.claim_token, self.attempt, self._reports.operate)
+        return self._steps
 
     def output_key(self, kind: str, extension: str) -> str:
         """The object key of one of the task's own files, such as `result` or `errors`."""

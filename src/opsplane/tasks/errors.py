@@ -29,6 +29,10 @@ class Reject(OpsplaneError):
     """Raised by a handler: the task fails now, without retry."""
 
 
+class StepRefused(Reject):
+    """A step's name was used before in the attempt, or its result cannot be kept; trying again would not help."""
+
+
 class Snooze(Exception):
     """Raised by a handler: run the task again after `seconds`; not counted as a retry."""
 

@@ -70,6 +70,8 @@ class Pruner:
         detach = compose.SQL("alter table {parent} detach partition {name}").format(**names)
         drop = compose.SQL("drop table {name}").format(**names)
         async with self._pool.transaction() as tx:
+            if parent == "task_history":
+                await tx.execute(compose.SQL(sql(__package__, "forget_steps")).format(**names))
             await tx.execute(detach)
             await tx.execute(drop)
         log.info("tasks.partition_dropped", partition=name)

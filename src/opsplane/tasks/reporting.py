@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 from psycopg.conninfo import conninfo_to_dict
@@ -14,8 +16,12 @@ from opsplane.tasks.announce import publish, wanted
 from opsplane.tasks.attempt import Attempt
 from opsplane.tasks.context import LogLine, TaskContext
 from opsplane.tasks.errors import Fenced, OtherDatabase
+from opsplane.tasks.operations import Operations, Work, run_in
 from opsplane.tasks.outcome import Ending, outcome_of, settle, started_event
+from opsplane.tasks.producer import Producer
+from opsplane.tasks.task import TaskType
 
+T = TypeVar("T")
 GAP = 0.25
 LOG_LIMIT = 10_000
 
@@ -23,13 +29,17 @@ LOG_LIMIT = 10_000
 class Reporter:
     """Where the contexts of a worker report to; handlers in other threads may call it, too."""
 
-    def __init__(self, pool: Pool, outbox: Outbox | None, doorbell: Doorbell | None) -> None:
+    def __init__(
+        self, pool: Pool, outbox: Outbox | None, doorbell: Doorbell | None, types: Iterable[TaskType] = ()
+    ) -> None:
         self._pool = pool
         self._outbox = outbox
         self._doorbell = doorbell
         self._place = place_of(conninfo_to_dict(str.__str__(pool.dsn)))
         self._moved: dict[int, TaskContext] = {}
         self._lines: list[tuple[str, LogLine]] = []
+        self._operations = Operations(pool, Producer(pool, types, outbox, doorbell))
+        self._loop = asyncio.get_running_loop()
 
     def progressed(self, context: TaskContext) -> None:
         """The context's counts are written with the next flush."""
@@ -48,6 +58,10 @@ class Reporter:
         """Complete the attempt in the handler's transaction. Raises `Fenced`, `OtherDatabase`."""
         await complete_within(context, tx, self._outbox, self._place)
         self.ended(context)
+
+    async def operate(self, work: Work[T]) -> T:
+        """What `work` gives, run in the worker's loop with its pool."""
+        return await run_in(self._loop, work, self._operations)
 
     async def flush(self, running: Collection[Attempt]) -> None:
         """Write starts not yet written, progress and log lines; have attempts stop whose claim is gone or unwanted."""

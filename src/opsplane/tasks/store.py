@@ -15,6 +15,7 @@ from opsplane.tasks.states import Code, Status
 from opsplane.tasks.task import Task
 
 COUNT_LIMIT = 10_000
+RESULT_SHOWN = 2000
 _CODES = {
     Status.SCHEDULED: [Code.READY],
     Status.PENDING: [Code.READY, Code.WAITING],
@@ -69,6 +70,17 @@ class TaskEvent(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int | None = None
     actor: str | None = None
     detail: dict[str, Any] | None = None
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished step; `result` is left out when it is longer than 2,000 bytes."""
+
+    name: str
+    attempt: int
+    started_at: datetime
+    finished_at: datetime
+    result_size: int
+    result: Any = None
 
 
 class TaskLog(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,6 +157,12 @@ class TaskStore:
         """What happened to the task, oldest first; raises `TaskNotFound`."""
         await self.get(task_id)
         return msgspec.convert(await self._read("list_events", {"id": task_id}), list[TaskEvent])
+
+    async def steps(self, task_id: str) -> list[Step]:
+        """The finished steps of the task in their order; raises `TaskNotFound`."""
+        await self.get(task_id)
+        found = await self._read("list_steps", {"id": task_id, "longest": RESULT_SHOWN})
+        return msgspec.convert(found, list[Step])
 
     async def logs(self, task_id: str, *, after: int = 0, limit: int = 500) -> list[TaskLog]:
         """Log lines with a higher number than `after`; raises `TaskNotFound`."""

@@ -123,7 +123,7 @@ class Shift:
         self.types = types
         self.queues = Queues(kind.queue_name for kind in types.values())
         self.completer = Completer(pool, outbox, doorbell)
-        self.reporter = Reporter(pool, outbox, doorbell)
+        self.reporter = Reporter(pool, outbox, doorbell, types.values())
         self.lanes: list[Lane] = []
         self.lease: Lease
         self._pool = pool

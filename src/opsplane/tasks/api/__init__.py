@@ -24,7 +24,7 @@ def handlers(desk: TaskDesk) -> Sequence[ControllerRouterHandler]:
             BASE,
             route_handlers=[
                 tasks.create_task, tasks.list_tasks, tasks.get_task, tasks.delete_task, tasks.uploaded, tasks.cancel_task,
-                tasks.retry_task, tasks.download, tasks.logs, tasks.events, tasks.stream,
+                tasks.retry_task, tasks.download, tasks.logs, tasks.events, tasks.steps, tasks.stream,
                 queues.list_queues, queues.pause_queue, queues.resume_queue, queues.list_workers,
             ],
             dependencies={"desk": Provide(lambda: desk, sync_to_thread=False)},

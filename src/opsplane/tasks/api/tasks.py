@@ -13,7 +13,7 @@ from opsplane.tasks import actions
 from opsplane.tasks.api.desk import TaskDesk
 from opsplane.tasks.api.requests import CreateTask, ListQuery, cursor_of
 from opsplane.tasks.api.stream import follow
-from opsplane.tasks.api.views import CreatedTask, Download, EventView, LogView, TaskView, task_view
+from opsplane.tasks.api.views import CreatedTask, Download, EventView, LogView, StepView, TaskView, task_view
 from opsplane.web import Caller, Page, event_stream, paged
 
 Desk = NamedDependency[TaskDesk]
@@ -136,6 +136,13 @@ async def events(desk: Desk, identity: Caller, task_id: Id) -> dict[str, list[Ev
     """What happened to the task, oldest first."""
     task = await desk.visible(task_id, identity)
     return {"data": msgspec.convert(await desk.store.events(task.id), list[EventView], from_attributes=True)}
+
+
+@get("/tasks/{task_id:str}/steps", operation_id="taskSteps")
+async def steps(desk: Desk, identity: Caller, task_id: Id) -> dict[str, list[StepView]]:
+    """The task's finished steps, which a restarted attempt does not run again."""
+    task = await desk.visible(task_id, identity)
+    return {"data": msgspec.convert(await desk.store.steps(task.id), list[StepView], from_attributes=True)}
 
 
 @get("/tasks/{task_id:str}/stream", operation_id="streamTask", media_type="text/event-stream")

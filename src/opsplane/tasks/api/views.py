@@ -106,6 +106,17 @@ class LogView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     fields: dict[str, Any] | None
 
 
+class StepView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A finished step, in which attempt it was run, and what it returned; a long `result` is left out."""
+
+    name: str
+    attempt: int
+    started_at: datetime
+    finished_at: datetime
+    result_size: int
+    result: Any
+
+
 class EventView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Something that happened to a task."""
 

@@ -8,19 +8,22 @@ import pickle
 import sys
 import threading
 import time
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from psycopg.conninfo import conninfo_to_dict
 
-from opsplane.database import Connection
+from opsplane.database import Connection, Doorbell, Pool
 from opsplane.events import Outbox
 from opsplane.tasks.announce import task_schemas
 from opsplane.tasks.context import LogLine, TaskContext
 from opsplane.tasks.executors.wire import Answer, Job, Progress
+from opsplane.tasks.operations import Operations, Work
 from opsplane.tasks.outcome import outcome_of_error
+from opsplane.tasks.producer import Producer
 from opsplane.tasks.reporting import complete_within, place_of
 from opsplane.telemetry import configure_logging
 
+T = TypeVar("T")
 GAP = 0.1
 
 
@@ -29,6 +32,8 @@ class Pipe:
 
     def __init__(self, stream: BinaryIO, job: Job) -> None:
         self._stream = stream
+        self._job = job
+        self._reached: tuple[Operations, Doorbell] | None = None
         self._place = place_of(conninfo_to_dict(job.operations_dsn))
         self._outbox = Outbox(task_schemas(), job.source) if job.source is not None else None
         self._lock = threading.Lock()
@@ -61,6 +66,24 @@ class Pipe:
         context.announced = True  # the worker did that before it made this process
         await complete_within(context, tx, self._outbox, self._place)
 
+    async def operate(self, work: Work[T]) -> T:
+        """What `work` gives, run on a connection that is opened when it is needed first."""
+        if self._reached is None:
+            pool, doorbell = (
+                await Pool.open(self._job.operations_dsn, max_size=1),
+                Doorbell(self._job.operations_dsn),
+            )
+            producer = Producer(pool, self._job.workshop.types(), self._outbox, doorbell)
+            self._reached = Operations(pool, producer), doorbell
+        return await work(self._reached[0])
+
+    async def close(self) -> None:
+        """Close what `operate` opened."""
+        if self._reached is not None:
+            operations, doorbell = self._reached
+            await doorbell.close()
+            await operations.pool.close()
+
 
 def main() -> None:
     """Run the job given on standard input; what handlers print goes to standard error."""
@@ -87,6 +110,7 @@ async def _run(job: Job, pipe: Pipe, stdin: BinaryIO) -> None:
         facts: dict[str, Any] = outcome_of_error(kind, claim.retry_count, claim.max_retries, error)
         file = context.error_file if context is not None else None
         answer = Answer(None, facts, file, context is not None and context.completed)
+    await pipe.close()
     if context is not None:
         pipe.ended(context)
     pipe.send(answer)

@@ -4,6 +4,10 @@ select at, kind, attempt, actor, detail from (
     union all
     select created_at, 'created', null, requested_by, null, 0 from any_task where id = %(id)s::uuid
     union all
+    select finished_at, 'step', attempt, null,
+        jsonb_build_object('step', name, 'seconds', round(extract(epoch from finished_at - started_at), 3)), 1
+    from task_step where task_id = %(id)s::uuid
+    union all
     select started_at, 'started', attempt, 'worker ' || worker, null, 1
     from any_task where id = %(id)s::uuid and started_at is not null
     union all
