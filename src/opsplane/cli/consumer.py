@@ -7,13 +7,15 @@ from cyclopts import Parameter
 
 from opsplane import config
 from opsplane.cli.output import emit, note
+from opsplane.cli.positions import add_to
 from opsplane.cli.progress import state_option
 from opsplane.cli.session import Common, session
 
 if TYPE_CHECKING:
     from opsplane.action import Action
 
-app = cyclopts.App(name="consumer", help="List consumer groups, pause and resume them.")
+app = cyclopts.App(name="consumer", help="List consumer groups, pause and resume them, move their positions.")
+add_to(app)
 
 DEFAULTS = Common()
 COLUMNS = ("group", "alive", "lag", "pending", "retries", "paused", "topics")

@@ -38,10 +38,12 @@ async def show(
     entries: Annotated[int, Parameter(help="How many of the last events to show.")] = 5,
     common: Common = DEFAULTS,
 ) -> None:
-    """One topic: its groups with position, lag and pending entries, and its last events."""
+    """One topic: what events.yaml wants of it, whether it is full, its groups with position and lag, its last events."""
     from opsplane.errors import NotFound
+    from opsplane.events.configuration import EventsFile
     from opsplane.events.inspect import list_topics as look
     from opsplane.events.inspect import tail
+    from opsplane.events.standing import standing
 
     async with session(common) as opened:
         broker = await opened.broker("admin")
@@ -49,10 +51,12 @@ async def show(
         if found.last_at is None and not found.groups:
             raise NotFound(f"There is no topic {topic}.", remedy="See: opsplane topic ls")
         events = await tail(broker, topic, entries)
+        stands = await standing(broker, topic, EventsFile(opened.settings.events_file).current.policy(topic))
     if common.output != "table":
-        emit({"topic": found, "events": events}, common.output)
+        emit({"topic": found, "standing": stands, "events": events}, common.output)
         return
     note(f"{topic}: {found.length} entries, {found.dead_letters} dead letters")
+    emit(stands)
     emit(found.groups)
     emit(events)
 
@@ -104,3 +108,47 @@ def lint(
     found = parse(path.read_text(encoding="utf-8"), str(path))
     note("✓ No errors.")
     emit([*found.topics, found.policy("")], common.output)
+
+
+@app.command
+async def trim(
+    topics: Annotated[tuple[str, ...], Parameter(help="Topics; all when none is named.")] = (),
+    /,
+    *,
+    dry_run: Annotated[bool, Parameter(negative="", help="Only say what would be cut.")] = False,
+    reason: Annotated[str | None, Parameter(help="Why; goes to the audit log.")] = None,
+    common: Common = DEFAULTS,
+) -> None:
+    """Trim topics as events.yaml says, now; never what a group has not read (unless `on_full: evict`)."""
+    from opsplane.cli.acting import act, backbone, foresee
+    from opsplane.events.actions import TRIM, TrimTopics
+
+    wanted = TrimTopics(topics=topics)
+    async with session(common) as opened:
+        context = await backbone(opened)
+        if dry_run:
+            emit(await foresee(TRIM, context, wanted), common.output)
+            return
+        emit(await act(opened, TRIM, context, wanted, reason), common.output)
+
+
+@app.command(name="tail")
+async def show_tail(
+    topic: Annotated[str, Parameter(help="The topic.")],
+    *,
+    follow: Annotated[
+        bool, Parameter(name=["--follow", "-f"], negative="", help="Go on with what comes, until Ctrl-C.")
+    ] = False,
+    entries: Annotated[
+        int, Parameter(name=["--entries", "-n"], help="How many of the last to begin with.")
+    ] = 10,
+    common: Common = DEFAULTS,
+) -> None:
+    """The last events of a topic, a line of JSON each, the latest last; no group notices."""
+    import msgspec
+
+    from opsplane.events.inspect import following
+
+    async with session(common) as opened:
+        async for entry in following(await opened.broker("admin"), topic, entries, follow=follow):
+            print(msgspec.json.encode(entry, enc_hook=str).decode(), flush=True)

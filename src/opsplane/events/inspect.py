@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -89,6 +89,21 @@ async def tail(broker: Broker, topic: str, count: int = 10) -> list[dict[str, An
     """The last entries of a topic, the latest first, decoded."""
     reply = await broker.call("XREVRANGE", topic, "+", "-", "COUNT", str(count))
     return [{"id": entry_id.decode(), "event": event_of(_data(fields))} for entry_id, fields in reply]
+
+
+async def following(
+    broker: Broker, topic: str, count: int = 10, *, follow: bool = True
+) -> AsyncIterator[dict[str, Any]]:
+    """The last entries of a topic, the latest last, and with `follow` those that come, for ever."""
+    last = "0-0"
+    for entry in reversed(await tail(broker, topic, count)):
+        last = entry["id"]
+        yield entry
+    while follow:
+        reply = await broker.call("XREAD", "COUNT", "500", "BLOCK", "1000", "STREAMS", topic, last)
+        for entry_id, fields in reply[0][1] if reply else ():
+            last = entry_id.decode()
+            yield {"id": last, "event": event_of(_data(fields))}
 
 
 async def _topic(broker: Broker, name: str) -> Topic:

@@ -9,15 +9,20 @@ import time
 import pytest
 from tests.unit.ops.conftest import GROUP, TOPIC, understood
 
+from opsplane.clock import SYSTEM
+from opsplane.events import Entry
 from opsplane.events.brokers import keys
+from opsplane.events.configuration import EventsFile
 from opsplane.events.schemas import schema
 from opsplane.events.schemas.files import register_files
+from opsplane.events.trimming import Trimmer
 from opsplane.ops.checks.breakers import Breakers
 from opsplane.ops.checks.broker import LostTopics
 from opsplane.ops.checks.consumers import Consumers, PendingEvents, Retries
 from opsplane.ops.checks.dead_letters import DeadLetters, ForgottenLetters
 from opsplane.ops.checks.outboxes import Outboxes
 from opsplane.ops.checks.schemas import SchemaDrift
+from opsplane.ops.checks.streams import Streams
 
 
 async def read(look, count: int) -> list[bytes]:
@@ -195,3 +200,36 @@ async def test_a_lost_broker(look) -> None:
     finding = await look.one(LostTopics())
     assert (finding.evidence, finding.repair) == ({"losses": 1}, look.command("topic rebuild --yes"))
     assert finding.since is not None
+
+
+async def test_a_full_stream_names_the_group_that_holds_it(look, tmp_path) -> None:
+    path = tmp_path / "events.yaml"
+    path.write_text("topics: [{match: '*', max_length: 10}]")
+    await look.broker.call("XGROUP", "CREATE", TOPIC, GROUP, "0", "MKSTREAM")
+    await look.broker.call("XGROUP", "CREATE", TOPIC, "forgotten-service", "0", "MKSTREAM")
+    await look.broker.publish_many([Entry(TOPIC, b"{}")] * 9)
+    trimmer = Trimmer(look.broker, EventsFile(path), SYSTEM)
+    await trimmer.step()
+    assert await look(Streams()) == []
+    await look.broker.publish_many([Entry(TOPIC, b"{}")] * 3)
+    await trimmer.step()
+    findings = {finding.evidence["group"]: finding for finding in await look(Streams())}
+    assert findings[GROUP].repair == look.restart("search")
+    assert f"nobody of the group {GROUP} reads" in findings[GROUP].summary
+    forgotten = findings["forgotten-service"]
+    assert forgotten.repair == look.command(f"consumer forget forgotten-service {TOPIC} --yes")
+    assert forgotten.first is not None
+    for group in (GROUP, "forgotten-service"):
+        await look.broker.call("XGROUP", "SETID", TOPIC, group, "$")
+    await trimmer.step()
+    assert await look(Streams()) == []
+
+
+async def test_an_eviction_is_told_with_who_lost_how_much(look, tmp_path) -> None:
+    path = tmp_path / "events.yaml"
+    path.write_text("topics: [{match: '*', max_length: 10, on_full: evict}]")
+    await look.broker.call("XGROUP", "CREATE", TOPIC, GROUP, "0", "MKSTREAM")
+    await look.broker.publish_many([Entry(TOPIC, b"{}")] * 15)
+    await Trimmer(look.broker, EventsFile(path), SYSTEM).step()
+    finding = await look.one(Streams())
+    assert (finding.evidence["evicted"], finding.evidence["group"]) == (5, GROUP)

@@ -12,6 +12,7 @@ from opsplane.events.api.breakers import breaker_handlers
 from opsplane.events.api.consumers import consumer_handlers
 from opsplane.events.api.dead_letters import dead_letter_handlers
 from opsplane.events.api.own_dead_letters import own_dead_letter_router
+from opsplane.events.api.positions import position_handlers
 from opsplane.events.api.publishing import publishing_handlers
 from opsplane.events.api.replays import replay_handlers
 from opsplane.events.api.schemas import schema_handlers
@@ -40,7 +41,12 @@ def handlers(
     databases = {**backbone.databases, **own}
     witnesses = Witnesses(backbone.broker, databases, backbone.pool, groups, tasks)
     stories = story_handlers(witnesses, backbone.personal)
-    looked_at = [*topic_handlers(backbone), *consumer_handlers(backbone, groups), *breaker_handlers(backbone)]
+    looked_at = [
+        *topic_handlers(backbone),
+        *consumer_handlers(backbone, groups),
+        *breaker_handlers(backbone),
+        *position_handlers(backbone),
+    ]
     return [
         Router(
             "/api/v1/admin/dlq",

@@ -15,6 +15,7 @@ from opsplane.ops.checks.outboxes import Outboxes
 from opsplane.ops.checks.platform import Disk, Objects, Roles
 from opsplane.ops.checks.queues import Queues, Uploads, Workers
 from opsplane.ops.checks.schemas import SchemaDrift
+from opsplane.ops.checks.streams import Streams
 from opsplane.ops.checks.tasks import FailedTasks, Partitions, StuckTasks
 
 ENGINES: Sequence[Check] = (Engines(),)  # in every area: without them nothing else can be looked at
@@ -28,6 +29,7 @@ EVENTS: Sequence[Check] = (
     ForgottenLetters(),
     Outboxes(),
     LostTopics(),
+    Streams(),
     SchemaDrift(),
 )
 OPERATIONS: Sequence[Check] = (Queues(), Workers(), StuckTasks(), Uploads(), FailedTasks(), Partitions())

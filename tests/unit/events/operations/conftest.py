@@ -65,7 +65,7 @@ class Platform:
 
     @property
     def backbone(self) -> Backbone:
-        return Backbone(self.pool, self.broker, "alice", {"catalog": self.pool}, self.schemas)
+        return Backbone(self.pool, self.broker, "alice", {"catalog": self.pool}, schemas=self.schemas)
 
     @property
     def direct(self) -> DirectPublisher:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+
 TOPIC, GROUP = "catalog.product.created", "search-service"
 DLQ = "/api/v1/admin/dlq"
 
@@ -90,3 +92,54 @@ async def test_topics_and_consumers_as_they_are(client, world):
     assert [row["group"] for row in rows if row["paused"]] == [GROUP]
     answer = await client.post(f"/api/v1/events/consumers/{GROUP}/resume")
     assert answer.json()["data"] == {"paused": []}
+
+
+async def test_positions_over_http(client, world):
+    async with world.running(world.group()):
+        for number in range(5):
+            await client.post(f"/api/v1/events/{TOPIC}", json={"sku": f"p{number}", "price": 1})
+        await world.eventually(lambda: _effects(world, 5))
+        base = f"/api/v1/events/consumers/{GROUP}"
+        [lag] = (await client.get(f"{base}/lag?watch=0.1")).json()["data"]
+        assert (lag["topic"], lag["lag"], lag["trend"]) == (TOPIC, 0, "none")
+        assert (await client.get(f"{base}/lag?watch=60")).status_code == 400
+        dry = (await client.post(f"{base}/reset", json={"dryRun": True})).json()["data"]
+        assert dry["count"] == 5
+        unanswered = await client.post(f"{base}/reset", json={})
+        assert (unanswered.status_code, unanswered.json()["error"]) == (400, "Unanswered")
+        done = await client.post(
+            f"{base}/seek", json={"to": "beginning", "again": True, "reason": "index lost"}
+        )
+        assert [(one["topic"], one["again"], one["epoch"]) for one in done.json()["data"]] == [(TOPIC, 5, 1)]
+        await world.eventually(lambda: _effects(world, 10))
+        assert (await client.delete(base)).status_code == 409
+        assert (
+            await client.post(f"{base}/seek", json={"to": "end"}, headers=client.customer)
+        ).status_code == 403
+    assert (await client.delete(base)).json()["data"] == [TOPIC]
+    rows = await world.pool.fetch("select actor, action, reason from audit where action = 'consumer.seek'")
+    assert [(row["actor"], row["reason"]) for row in rows] == [("sam", "index lost")]
+
+
+async def test_topics_over_http(client, world):
+    await client.post(f"/api/v1/events/{TOPIC}", json={"sku": "a", "price": 1})
+    later = await client.post(
+        f"/api/v1/events/{TOPIC}",
+        params={"deliver_at": "2999-01-01T00:00:00Z"},
+        json={"sku": "b", "price": 1},
+    )
+    assert (later.status_code, later.json()["data"]["entry"]) == (202, "")
+    shown = (await client.get(f"/api/v1/events/topics/{TOPIC}")).json()["data"]
+    assert shown["standing"]["delayed"] == 1
+    assert shown["standing"]["retention_seconds"] == 7 * 86400
+    assert (await client.post("/api/v1/events/topics/trim", json={"dryRun": True})).json()["data"][
+        "count"
+    ] == 0
+    await world.broker.call("HSET", "opsplane:full", TOPIC, '{"at": 1, "groups": ["search-service"]}')
+    await asyncio.sleep(0.3)
+    full = await client.post(f"/api/v1/events/{TOPIC}", json={"sku": "c", "price": 1})
+    assert (full.status_code, full.json()["error"], full.headers["retry-after"]) == (503, "StreamFull", "1")
+
+
+async def _effects(world, count: int) -> bool:
+    return len(await world.effects()) >= count
