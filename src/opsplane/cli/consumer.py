@@ -18,14 +18,18 @@ app = cyclopts.App(name="consumer", help="List consumer groups, pause and resume
 add_to(app)
 
 DEFAULTS = Common()
-COLUMNS = ("group", "alive", "lag", "pending", "retries", "paused", "topics")
+COLUMNS = ("group", "alive", "lag", "pending", "retries", "parked", "aside", "paused", "topics")
+PARKED = ("group", "subject", "events", "since", "waits_for", "dead_letter", "topic", "event_id")
 GroupOption = Annotated[str, Parameter(help="The consumer group.")]
 ReasonOption = Annotated[str | None, Parameter(help="Why; goes to the audit log.")]
 
 
 @app.command(name="ls")
 async def list_groups(*, common: Common = DEFAULTS) -> None:
-    """Every consumer group: living consumers, lag, pending entries, waiting retries, whether it is paused."""
+    """Every consumer group: living consumers, lag, pending entries, waiting retries, whether it is paused.
+
+    Of ordered groups also how many subjects are parked, with how many events set aside.
+    """
     from opsplane.events.inspect import list_groups as look
     from opsplane.service import collect_services
 
@@ -37,6 +41,17 @@ async def list_groups(*, common: Common = DEFAULTS) -> None:
     async with session(common) as opened:
         found = await look(await opened.broker("admin"), await opened.pool("operations"), declared)
     emit(found, common.output, columns=COLUMNS)
+
+
+@app.command
+async def parked(group: GroupOption, *, common: Common = DEFAULTS) -> None:
+    """The parked subjects of an ordered group: how many events wait, since when, and for which event or dead letter."""
+    from opsplane.events.ordered import parked_subjects
+
+    async with session(common) as opened:
+        broker, pool = await opened.broker("admin"), await opened.pool("operations")
+        found = await parked_subjects(broker, group, pool)
+    emit(found, common.output, columns=PARKED)
 
 
 @app.command

@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 
 from opsplane.database import Pool, sql
 from opsplane.events.broker import Broker
+from opsplane.events.brokers import keys
 from opsplane.events.brokers.entries import delivered
 from opsplane.events.brokers.keys import retry_schedule, retry_stream
 from opsplane.events.brokers.resp import CommandRefused
 from opsplane.events.incarnations import look
+from opsplane.events.ordered.parked import read_parked
 from opsplane.events.streams import before, number, text, topics
 from opsplane.resilience import Stop
 from opsplane.telemetry import get_logger
@@ -39,7 +41,8 @@ class Checkpoints:
     """Runs in the `events` role.
 
     A position is written only after the dead letters that existed when it was taken are rows (`settled` sees to
-    it), and it never passes an entry that waits for a retry: what lies behind it has its place in PostgreSQL.
+    it), and it never passes an entry that waits for a retry, nor one that holds up its subject in an ordered group
+    or waits behind it: what lies behind it has its place in PostgreSQL.
     """
 
     name = "checkpoints"
@@ -108,7 +111,9 @@ class Checkpoints:
             )  # after: what left the pending entries since then is found there
             if held is None:
                 continue
-            unfinished = int(pending[0]) + len(held)
+            floors, aside = await self._parked(name, stream)
+            unfinished = int(pending[0]) + len(held) + aside
+            held += floors
             if pending[1] is not None:
                 held.append(pending[1].decode())
             position = min([number(delivered_id), *(number(before(one)) for one in held)])
@@ -134,6 +139,19 @@ class Checkpoints:
             for beside in found
             if beside.get("sourceTopic") == stream and "sourceId" in beside and "deadLetterId" not in beside
         ]
+
+    async def _parked(self, group: str, stream: str) -> tuple[list[str], int]:
+        """Where the stream's entries begin that are parked in an ordered group, and how many were set aside.
+
+        Those of a subject parked on several topics are not counted: of whose they are too many is asked.
+        """
+        found = await read_parked(self._broker, group)
+        here = {subject: parked for subject, parked in found.items() if stream in parked.floor}
+        alone = [subject for subject, parked in here.items() if len(parked.floor) == 1]
+        counts = await asyncio.gather(
+            *(self._broker.call("LLEN", keys.aside(group, subject)) for subject in alone)
+        )
+        return [parked.floor[stream] for parked in here.values()], sum(map(int, counts))
 
     async def _write(self, incarnation: str, found: list[Position]) -> None:
         async with self._pool.transaction() as tx, tx.cursor() as cursor:

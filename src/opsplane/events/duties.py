@@ -14,6 +14,7 @@ from opsplane.events.configuration import EventsFile
 from opsplane.events.deadletters import DeadLetterKeeper, Replayer
 from opsplane.events.delayed import DelayedMover
 from opsplane.events.epochs import EpochProjection
+from opsplane.events.ordered import ParkedKeeper
 from opsplane.events.pauses import PauseProjection
 from opsplane.events.retries import RetryMover
 from opsplane.events.schemas import Schemas
@@ -37,6 +38,7 @@ def events_duties(
     keeper = DeadLetterKeeper(pool, broker, topics, schemas)
     return [
         RetryMover(broker, groups, clock),
+        ParkedKeeper(pool, broker, groups),
         DelayedMover(broker, clock),
         Trimmer(broker, file or EventsFile(), clock),
         keeper,

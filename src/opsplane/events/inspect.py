@@ -13,6 +13,7 @@ from opsplane.database import Pool, sql
 from opsplane.events.broker import Broker
 from opsplane.events.brokers import keys
 from opsplane.events.brokers.resp import CommandRefused
+from opsplane.events.ordered import parked_subjects
 from opsplane.events.personal import event_of
 from opsplane.events.streams import SUFFIX, number, topics
 
@@ -49,7 +50,10 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class Group(msgspec.Struct, frozen=True):
-    """A consumer group over all its topics; `alive` counts its living consumers."""
+    """A consumer group over all its topics; `alive` counts its living consumers.
+
+    Of an ordered group, `parked` subjects wait behind a failed event, with `aside` events set aside; `leader` reads.
+    """
 
     group: str
     alive: int
@@ -59,6 +63,9 @@ class Group(msgspec.Struct, frozen=True):
     paused: bool
     topics: list[str]
     consumers: list[Member]
+    parked: int = 0
+    aside: int = 0
+    leader: str | None = None
 
 
 async def list_topics(broker: Broker, only: Sequence[str] = ()) -> list[Topic]:
@@ -133,6 +140,8 @@ async def _group(
             other = members.get(consumer, Member(consumer, alive, 0, idle))
             pending = other.pending + int(facts["pending"])
             members[consumer] = Member(consumer, alive, pending, min(idle, other.idle_seconds))
+    leader = await broker.call("GET", keys.leader(name))
+    parked = await parked_subjects(broker, name)
     retries = int(await broker.call("ZCARD", keys.retry_schedule(name)))
     retries += int(await broker.call("XLEN", keys.retry_stream(name)))
     return Group(
@@ -144,6 +153,9 @@ async def _group(
         paused,
         reads,
         [members[consumer] for consumer in sorted(members)],
+        len(parked),
+        sum(one.events for one in parked),
+        leader.split()[-1].decode() if leader else None,
     )
 
 

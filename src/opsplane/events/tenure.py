@@ -16,15 +16,21 @@ LEADER = "leader"  # the name under which every leader of an ordered group reads
 class Parked(msgspec.Struct, frozen=True, rename="camel"):
     """A subject whose later events are set aside.
 
-    `event` (source and id) holds it up: it waits for its `retry`, is a `dead letter`, or is over and what was set
+    The event `id` of `source` holds it up: it waits for its `retry`, is a `dead letter`, or is over and what was set
     aside is being handled (`release`). `floor` is, for each topic, the first entry that is not finished.
     """
 
-    event: str
+    source: str
+    id: str
     topic: str
     since: datetime
     state: Literal["retry", "dead letter", "release"]
     floor: dict[str, str]
+
+    @property
+    def event(self) -> str:
+        """The event that holds it up."""
+        return event_key(self.source, self.id)
 
 
 Parking = Mapping[str, Parked | None]  # how subjects are parked from now on; None: not any more
@@ -77,3 +83,8 @@ class Tenure(Protocol):
     async def close(self) -> None:
         """Give the connections back."""
         ...
+
+
+def event_key(source: str, event_id: str) -> str:
+    """What an event is known by, in whichever epoch it is done."""
+    return f"{source} {event_id}"

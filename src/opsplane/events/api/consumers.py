@@ -10,6 +10,7 @@ from litestar.types import ControllerRouterHandler
 from opsplane.events import actions, inspect
 from opsplane.events.api.acting import act
 from opsplane.events.backbone import Backbone
+from opsplane.events.ordered import parked_subjects
 from opsplane.web import Caller
 
 
@@ -22,6 +23,11 @@ def consumer_handlers(
     async def list_consumers() -> dict[str, Any]:
         """Every consumer group with its consumers."""
         return {"data": await inspect.list_groups(backbone.broker, backbone.pool, declared)}
+
+    @get("/consumers/{group:str}/parked", operation_id="listParkedSubjects")
+    async def parked(group: FromPath[str]) -> dict[str, Any]:
+        """The parked subjects of an ordered group, the longest parked first."""
+        return {"data": await parked_subjects(backbone.broker, group, backbone.pool)}
 
     @post(
         "/consumers/{group:str}/pause",
@@ -47,4 +53,4 @@ def consumer_handlers(
         wanted = actions.GroupName(group=group, because=reason)
         return {"data": {"paused": await act(backbone, actions.RESUME, wanted, identity, reason)}}
 
-    return [list_consumers, pause, resume]
+    return [list_consumers, parked, pause, resume]

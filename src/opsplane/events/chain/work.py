@@ -58,9 +58,9 @@ class Work:
         return self.history.get("sourceId", self.entry.id)
 
     @property
-    def is_given_up(self) -> bool:
-        """Whether this is no delivery but the news that nobody needs to wait for the event any more."""
-        return self.entry.is_private and "givenUp" in self.history
+    def gives_up(self) -> str | None:
+        """The event nobody needs to wait for any more, when this is no delivery but the news of that."""
+        return self.history.get("givenUp") if self.entry.is_private else None
 
     def done(self) -> Done:
         """What the broker is told when this was handled."""

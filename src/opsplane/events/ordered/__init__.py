@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from opsplane.events.ordered.group import OrderedGroup
+from opsplane.events.ordered.keeper import ParkedKeeper
 from opsplane.events.ordered.parked import ParkedSubject, parked_subjects
 
-__all__ = ["OrderedGroup", "ParkedSubject", "parked_subjects"]
+__all__ = ["OrderedGroup", "ParkedKeeper", "ParkedSubject", "parked_subjects"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
@@ -12,7 +14,7 @@ from opsplane.clock import Clock
 from opsplane.events.broker import Delivered, Done
 from opsplane.events.brokers import keys
 from opsplane.events.chain import Work
-from opsplane.events.ordered.lanes import Lane
+from opsplane.events.ordered.lanes import Lane, key_of
 from opsplane.events.tenure import Parked, Parking, Tenure
 from opsplane.telemetry import gauge
 
@@ -57,7 +59,7 @@ class Books:
         self, group: str, entry: Delivered, metadata: Mapping[str, str], due: float
     ) -> None:
         """Acknowledge and schedule; the lane waits for it."""
-        parking = self._behind(entry, "retry")
+        parking = self._behind(entry, "retry", self._clock.now())
         await self._tenure.schedule_retry(group, entry, metadata, due, parking)
         self._settled([_place(entry)], parking)
 
@@ -65,7 +67,8 @@ class Books:
         self, group: str, entry: Delivered, topic: str, metadata: Mapping[str, str]
     ) -> None:
         """Acknowledge and bury; the lane waits for what is done about the dead letter."""
-        parking = self._behind(entry, "dead letter", passed=metadata["reason"] == PASSED)
+        since = datetime.fromisoformat(metadata["failedAt"])
+        parking = self._behind(entry, "dead letter", since, passed=metadata["reason"] == PASSED)
         await self._tenure.dead_letter(group, entry, topic, metadata, parking)
         self._settled([_place(entry)], parking)
 
@@ -80,11 +83,17 @@ class Books:
         lane.aside += len(works)
         self._settled([_place(work.entry) for work in works], parking)
 
-    async def give_up(self, lane: Lane, work: Work) -> None:
-        """The event this entry tells of was given up: if it held up the lane, it does no more."""
-        parking = {lane.subject: _after(lane)} if _holds_up(work, lane) else {}
-        await self._tenure.settle(self._group, [work.done()._replace(event="")], parking)
-        self._settled([_place(work.entry)], parking)
+    async def give_up(self, lane: Lane, entry: Delivered) -> None:
+        """What held up the lane was given up, as this entry tells; without aside events the lane is free at once."""
+        assert lane.parked is not None
+        parking = {} if lane.is_releasing else {lane.subject: _after(lane)}
+        await self.acknowledge(entry, parking)
+        if parking:
+            lane.parked = parking[lane.subject]
+
+    async def acknowledge(self, entry: Delivered, parking: Parking = MappingProxyType({})) -> None:
+        """Be done with an entry that is no event."""
+        await self._tenure.settle(self._group, [Done(entry.stream, entry.id, "")], parking)
 
     async def unpark(self, lane: Lane) -> None:
         """Nothing of the lane is set aside any more."""
@@ -97,30 +106,29 @@ class Books:
         _events.labels(self._group).set(sum(lane.aside for lane in parked))
 
     def _behind(
-        self, entry: Delivered, state: Literal["retry", "dead letter"], *, passed: bool = False
+        self,
+        entry: Delivered,
+        state: Literal["retry", "dead letter"],
+        since: datetime,
+        *,
+        passed: bool = False,
     ) -> dict[str, Parked | None]:
         """How the lane is parked when this entry has failed."""
         lane, work = self._held.get(_place(entry), (None, None))
-        if lane is None or work is None or not self._park:
+        if lane is None or work is None or not self._park or not hasattr(work, "event"):
             return {}  # nobody knows its subject, or nobody cares
         if passed:
             return {lane.subject: _after(lane)} if _holds_up(work, lane) else {}
         before = lane.parked
         if before is None:
-            parked = self._parked(work, state, {})
-        elif lane.is_held_up_by(work.identity):
+            parked = _parked(work, state, since, {})
+        elif lane.is_held_up_by(key_of(work)):
             parked = msgspec.structs.replace(before, state=state)
         elif lane.is_releasing:
-            parked = self._parked(work, state, before.floor)
+            parked = _parked(work, state, since, before.floor)
         else:
             return {}  # replayed while the lane waits for another
         return {lane.subject: parked}
-
-    def _parked(self, work: Work, state: Literal["retry", "dead letter"], floor: Mapping[str, str]) -> Parked:
-        kept = dict(floor)
-        if keys.is_aside(work.entry.stream) or work.topic not in kept:
-            kept[work.topic] = work.source_id  # what was set aside before it is finished
-        return Parked(work.identity, work.topic, self._clock.now(), state, kept)
 
     def _settled(self, places: Sequence[Place], parking: Parking) -> None:
         for place in places:
@@ -134,7 +142,16 @@ class Books:
 
 
 def _holds_up(work: Work, lane: Lane) -> bool:
-    return lane.is_held_up_by(work.identity) and not lane.is_releasing
+    return lane.is_held_up_by(key_of(work)) and not lane.is_releasing
+
+
+def _parked(
+    work: Work, state: Literal["retry", "dead letter"], since: datetime, floor: Mapping[str, str]
+) -> Parked:
+    kept = dict(floor)
+    if keys.is_aside(work.entry.stream) or work.topic not in kept:
+        kept[work.topic] = work.source_id  # what was set aside before it is finished
+    return Parked(work.event.source, work.event.id, work.topic, since, state, kept)
 
 
 def _after(lane: Lane) -> Parked | None:

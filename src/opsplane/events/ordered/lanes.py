@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import msgspec
 
 from opsplane.events.chain import Work
-from opsplane.events.tenure import Parked
+from opsplane.events.tenure import Parked, event_key
 
 
 class Lane:
@@ -37,9 +37,9 @@ class Lane:
         """Whether what was set aside is to be handled now."""
         return self.parked is not None and self.parked.state == "release"
 
-    def is_held_up_by(self, identity: str) -> bool:
+    def is_held_up_by(self, event: str) -> bool:
         """Whether this event is the one the others wait for."""
-        return self.parked is not None and self.parked.event == identity
+        return self.parked is not None and self.parked.event == event
 
     def take(self) -> Work | None:
         """The next event."""
@@ -67,11 +67,15 @@ class Lanes:
     def find(self, work: Work) -> Lane:
         """The lane of a decoded event: its subject's, or the one it holds up whatever its subject is by now."""
         if work.entry.is_private:
-            for lane in self.parked():
-                if lane.is_held_up_by(work.identity):
-                    return lane
+            held_up = self.held_up_by(key_of(work))
+            if held_up is not None:
+                return held_up
         subject = work.event.subject or ""
         return self._lanes.setdefault(subject, Lane(subject))
+
+    def held_up_by(self, event: str) -> Lane | None:
+        """The lane that waits for this event."""
+        return next((lane for lane in self.parked() if lane.is_held_up_by(event)), None)
 
     def parked(self) -> Iterator[Lane]:
         """The lanes that are parked."""
@@ -90,3 +94,8 @@ class Lanes:
             self.queue(lane)
         elif lane.parked is None:
             self._lanes.pop(lane.subject, None)
+
+
+def key_of(work: Work) -> str:
+    """What the event of a decoded work is known by."""
+    return event_key(work.event.source, work.event.id)

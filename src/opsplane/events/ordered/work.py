@@ -10,7 +10,7 @@ from opsplane.events.chain import Work, mark_seen
 from opsplane.events.gate import Gate
 from opsplane.events.handling import Handling
 from opsplane.events.ordered.books import Books
-from opsplane.events.ordered.lanes import Lane, Lanes
+from opsplane.events.ordered.lanes import Lane, Lanes, key_of
 from opsplane.events.ordered.settler import OrderedSettler
 from opsplane.events.tenure import Tenure
 from opsplane.resilience import Stop
@@ -109,13 +109,16 @@ class LaneWork:
         if self._stop.is_set():
             return
         works = [Work(entry) for entry in await self._tenure.aside(lane.subject, count)]
-        for work in works:
-            self._handling.decode(work)
-        await mark_seen(self._broker, self._handling.group, works)
-        for work in works:
+        errors = [self._undecodable(work) for work in works]
+        events = [work for work, error in zip(works, errors, strict=True) if error is None]
+        await mark_seen(self._broker, self._handling.group, events)
+        for work, error in zip(works, errors, strict=True):
             work.recovered, lane.doubtful = lane.doubtful, False
             self._books.hold(work, lane)
-            await self._run(lane, work)
+            if error is None:
+                await self._run(lane, work)
+            else:
+                await self._settler.fail(work, error, 0.0)
             if not lane.is_releasing or self._stop.is_set():
                 break
         await self._settler.flush()
@@ -130,8 +133,8 @@ class LaneWork:
 
     async def _run(self, lane: Lane, work: Work) -> None:
         """Handle and settle one event; when it held up its lane and no longer does, that is written at once."""
-        if work.is_given_up:
-            await self._books.give_up(lane, work)
+        if work.gives_up is not None:
+            await self._give_up(lane, work)
             return
         if work.recovered and await self._is_poison(work):
             return
@@ -142,7 +145,7 @@ class LaneWork:
                 await self._handling.one(work, self._settler)
             else:
                 await self._guard.handle([work], self._settler, self._stop)
-        if lane.is_held_up_by(work.identity):
+        if lane.is_held_up_by(key_of(work)):
             await self._settler.flush()
 
     async def _is_poison(self, work: Work) -> bool:
@@ -169,21 +172,44 @@ class LaneWork:
         works = []
         for entry in entries:
             work = Work(entry, recovered=recovered)
-            try:
-                self._handling.decode(work)
-            except Exception as error:  # noqa: BLE001  whatever is wrong with an entry, it is settled with its reason
+            if work.gives_up is not None:
+                works.append(work)
+            elif (error := self._undecodable(work)) is not None:
                 await self._settler.fail(work, error, 0.0)
             else:
                 works.append(work)
-        events = [work for work in works if not work.is_given_up]
+        events = [work for work in works if work.gives_up is None]
         await mark_seen(self._broker, self._handling.group, events)
-        lanes = []
-        for work in works:
+        found = [await self._put_one(work) for work in works]
+        return [lane for lane in found if lane is not None]
+
+    async def _put_one(self, work: Work) -> Lane | None:
+        if work.gives_up is None:
             lane = self.lanes.find(work)
             self._books.hold(work, lane)
             (lane.first if work.entry.is_private else lane.waiting).append(work)
-            lanes.append(lane)
-        return lanes
+            return lane
+        held_up = self.lanes.held_up_by(work.gives_up)
+        if held_up is None:
+            await self._books.acknowledge(work.entry)
+        else:
+            held_up.first.append(work)
+        return held_up
+
+    async def _give_up(self, lane: Lane, work: Work) -> None:
+        if lane.is_held_up_by(work.gives_up or ""):
+            log.info("events.given_up", group=self._handling.group, given_up=work.gives_up)
+            await self._books.give_up(lane, work.entry)
+        else:
+            await self._books.acknowledge(work.entry)
+
+    def _undecodable(self, work: Work) -> Exception | None:
+        """Why the entry cannot be given to any handler."""
+        try:
+            self._handling.decode(work)
+        except Exception as error:  # noqa: BLE001  whatever is wrong with an entry, it is settled with its reason
+            return error
+        return None
 
     async def _until_open(self) -> None:
         while await self._gate.is_shut() and not await self._stop.wait(PAUSE):

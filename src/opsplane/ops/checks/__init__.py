@@ -12,6 +12,7 @@ from opsplane.ops.checks.database import Connections, Migrations, Snapshots
 from opsplane.ops.checks.dead_letters import DeadLetters, ForgottenLetters
 from opsplane.ops.checks.engines import Engines
 from opsplane.ops.checks.outboxes import Outboxes
+from opsplane.ops.checks.parked import ParkedSubjects
 from opsplane.ops.checks.platform import Disk, Objects, Roles
 from opsplane.ops.checks.queues import Queues, Uploads, Workers
 from opsplane.ops.checks.schemas import SchemaDrift
@@ -25,6 +26,7 @@ EVENTS: Sequence[Check] = (
     Consumers(),
     PendingEvents(),
     Retries(),
+    ParkedSubjects(),
     DeadLetters(),
     ForgottenLetters(),
     Outboxes(),
