@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from tests.flow.platform import Platform, eventually, started
+from tests.prometheus import check_metrics, scraping
 
 TOPIC = "pricing.price.updated"
 
@@ -88,3 +90,15 @@ def test_the_story_of_an_event_is_told_across_services(platform: Platform, staff
     assert (shown["topic"], shown["event"]["id"]) == ("orders.order.created", event)
     assert "outbox of order" in shown["places"]
     assert platform.run("event", "trace", "no-such-event", check=False).returncode == 1
+
+
+def test_the_metrics_of_every_role_are_sound_and_scraped(platform: Platform, tmp_path: Path) -> None:
+    document = json.loads((platform.state / "installation.json").read_text())
+    places = {role: f"{at['host']}:{at['port']}" for role, at in document["listen"].items()}
+    for place in places.values():
+        check_metrics(httpx.get(f"http://{place}/metrics").content)
+    with scraping(tmp_path, places) as prometheus:
+        eventually(lambda: prometheus.value("sum(up)") == len(places))
+        assert prometheus.value('sum(event_publish_total{job="events"})') >= 1
+        assert prometheus.query('outbox_pending{job="catalog",database="catalog"}')
+        assert prometheus.query('dlq_messages{job="events"}')

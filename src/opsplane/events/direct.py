@@ -17,7 +17,9 @@ from opsplane.events.envelope import wrap
 from opsplane.events.fullness import FullStreams
 from opsplane.events.outbox import Outbox, Row, at_a_time, row_of
 from opsplane.events.schemas import Schemas
+from opsplane.telemetry import counter
 
+_published = counter("event_publish_total", "Events published to the broker.", ["topic"])
 _TOPIC = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+){2,}")
 
 
@@ -88,7 +90,9 @@ class DirectPublisher:
             return Published(row.event_id, row.topic, "", deliver_at)
         entry = Entry(row.topic, row.envelope)
         publish = self._broker.publish_strictly if durability == "strict" else self._broker.publish_many
-        return Published(row.event_id, row.topic, (await publish([entry]))[0])
+        [stream_id] = await publish([entry])
+        _published.labels(row.topic).inc()
+        return Published(row.event_id, row.topic, stream_id)
 
     async def _by_outbox(self, row: Row, deliver_at: datetime | None) -> None:
         if self._pool is None or self._outbox is None:

@@ -68,12 +68,14 @@ class Relay:
     async def _publish_until(self, stop: Stop, leader: Leader, bell: Bell) -> None:
         clean_at = 0.0
         while not stop.is_set():
-            count = await self.publish_waiting()
-            if time.monotonic() >= clean_at:
+            if (
+                time.monotonic() >= clean_at
+            ):  # first of all: what waits while nothing can be published is told too
                 if not await leader.still():
                     raise ConnectionError("The session that holds the relay's lock is gone.")
                 await self._keep_house()
                 clean_at = time.monotonic() + HOUSEKEEPING
+            count = await self.publish_waiting()
             if count < BATCH:
                 await bell.wait(await self._pause())
 

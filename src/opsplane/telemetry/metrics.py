@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 REGISTRY = CollectorRegistry(auto_describe=True)
 ProcessCollector(registry=REGISTRY)
@@ -20,9 +22,43 @@ M = TypeVar("M", Counter, Gauge, Histogram)
 _declared: dict[str, Counter | Gauge | Histogram] = {}
 
 
-def counter(name: str, doc: str, labels: Sequence[str] = ()) -> Counter:
-    """The counter of this name; declaring it again gives the same one."""
-    return _once(name, lambda: Counter(name, doc, labels, registry=REGISTRY), Counter)
+class Declared(NamedTuple):
+    """What a metric is: counter, gauge or histogram, its labels, its meaning."""
+
+    kind: str
+    labels: tuple[str, ...]
+    meaning: str
+
+
+class _Nameless(Collector):
+    """Samples a metric without claiming its name."""
+
+    def __init__(self, metric: Collector) -> None:
+        self._metric = metric
+
+    def describe(self) -> Iterable[Metric]:
+        """No names."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """The metric's samples."""
+        return self._metric.collect()
+
+
+def counter(name: str, doc: str, labels: Sequence[str] = (), *, beside_gauge: bool = False) -> Counter:
+    """The counter of this name; declaring it again gives the same one.
+
+    The registry lets a counter `x_total` claim the name `x` as well; `beside_gauge` leaves that to a gauge.
+    """
+
+    def declare() -> Counter:
+        if not beside_gauge:
+            return Counter(name, doc, labels, registry=REGISTRY)
+        found = Counter(name, doc, labels, registry=None)
+        REGISTRY.register(_Nameless(found))
+        return found
+
+    return _once(name, declare, Counter)
 
 
 def gauge(name: str, doc: str, labels: Sequence[str] = ()) -> Gauge:
@@ -42,9 +78,12 @@ def render_metrics() -> bytes:
     return generate_latest(REGISTRY)
 
 
-def declared_metrics() -> dict[str, str]:
-    """Name and meaning of every metric declared so far."""
-    return {name: metric._documentation for name, metric in sorted(_declared.items())}  # noqa: SLF001  the library has no reader
+def declared_metrics() -> dict[str, Declared]:
+    """Every metric declared so far, by name."""
+    return {
+        name: Declared(metric._type, tuple(metric._labelnames), metric._documentation)  # noqa: SLF001  the library has no reader
+        for name, metric in sorted(_declared.items())
+    }
 
 
 def _once(name: str, declare: Callable[[], M], kind: type[M]) -> M:

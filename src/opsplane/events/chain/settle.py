@@ -19,14 +19,13 @@ from opsplane.events.chain.work import Work
 from opsplane.events.envelope import UNREADABLE
 from opsplane.events.personal import Personal, View
 from opsplane.events.schemas import Schemas
-from opsplane.telemetry import counter, gauge, get_logger, histogram
+from opsplane.telemetry import counter, get_logger, histogram
 
 log = get_logger("events")
 _results = counter("event_processing_total", "Events handled.", ["event_type", "service", "result"])
 _errors = counter("event_processing_errors_total", "Errors of handlers.", ["error_type"])
 _lag = histogram("event_processing_lag_seconds", "Age of events when handled.", ["service"])
-# a gauge that only grows: as a counter it would claim the name `dlq_messages`, which counts the open ones
-_dead = gauge("dlq_messages_total", "Dead letters written.", ["topic"])
+_dead = counter("dlq_messages_total", "Dead letters written.", ["topic"], beside_gauge=True)
 _bugs = counter("event_handler_bugs_total", "Dead letters of errors nobody foresaw.", ["service"])
 _history = msgspec.json.Decoder(list[Any])
 FLUSH_COUNT = 200
