@@ -33,7 +33,10 @@ class InvalidSchema(InvalidInput):
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """One version of an event type's schema, compiled; `scope` says whether it describes the data or the whole event."""
+    """One version of an event type's schema, compiled; `scope` says whether it describes the data or the whole event.
+
+    `name` is what an event's `dataschema` says when it was validated against this version.
+    """
 
     type: str
     version: int
@@ -42,11 +45,10 @@ class Schema:
     state: State = "active"
     scope: Scope = "data"
     formats: Formats = "assert"
+    name: str = field(init=False, compare=False)
 
-    @property
-    def name(self) -> str:
-        """What an event's `dataschema` says when it was validated against this version."""
-        return f"{_URN}{self.type}:{self.version}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", f"{_URN}{self.type}:{self.version}")
 
     @property
     def digest(self) -> str:

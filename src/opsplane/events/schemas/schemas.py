@@ -100,13 +100,7 @@ class Schemas:
         `envelope` is the event encoded, where the caller has it.
         """
         schema = self.of(event)
-        found: list[Violation] = []
-        if schema is not None:
-            whole = schema.scope == "event"
-            found = schema.violations(msgspec.json.decode(envelope or encode(event)) if whole else event.data)
-        found = found or self._broken(event.type, event.data)
-        if found:
-            raise rejected(event.type, found, schema)
+        self._judge(schema, event, envelope)
         return schema
 
     def admit(self, event: Event[Any]) -> Event[Any]:
@@ -117,8 +111,17 @@ class Schemas:
         schema = self.of(event)
         if schema is None or (schema.state != "active" and event.dataschema is None):
             raise self._unknown(event.type)
-        self.verify(event)
+        self._judge(schema, event)
         return event if event.dataschema else msgspec.structs.replace(event, dataschema=schema.name)
+
+    def _judge(self, schema: Schema | None, event: Event[Any], envelope: bytes | None = None) -> None:
+        found: list[Violation] = []
+        if schema is not None:
+            whole = schema.scope == "event"
+            found = schema.violations(msgspec.json.decode(envelope or encode(event)) if whole else event.data)
+        found = found or self._broken(event.type, event.data)
+        if found:
+            raise rejected(event.type, found, schema)
 
     def _broken(self, kind: str, data: Any) -> list[Violation]:
         rules = self._rules.get(kind)
