@@ -60,12 +60,12 @@ def dead_letter_handlers(backbone: Backbone) -> list[ControllerRouterHandler]:
         letter: FromPath[int],
         identity: Caller,
         unmasked: FromQuery[bool] = False,
-        reason: FromQuery[str] = "",
+        because: FromQuery[str | None] = None,
     ) -> dict[str, Any]:
-        """Everything about one dead letter. With `unmasked` (role personal_data_reader, a reason) nothing is masked."""
+        """Everything about one dead letter. With `unmasked` (role personal_data_reader, `because` says why) nothing is masked."""
         if unmasked:
-            wanted = actions.ReadPersonal(letter=letter, because=reason)
-            return {"data": await act(backbone, actions.READ_PERSONAL, wanted, identity, reason)}
+            wanted = actions.ReadPersonal(letter=letter, because=because or "")
+            return {"data": await act(backbone, actions.READ_PERSONAL, wanted, identity, because)}
         return {"data": await deadletters.show(pool, letter, backbone.personal)}
 
     @patch("/{letter:int}", operation_id="editDeadLetter")

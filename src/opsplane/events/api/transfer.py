@@ -27,12 +27,15 @@ def transfer_handlers(backbone: Backbone) -> list[ControllerRouterHandler]:
         states: States,
         identity: Caller,
         unmasked: FromQuery[bool] = False,
-        reason: FromQuery[str] = "",
+        because: FromQuery[str | None] = None,
     ) -> Stream:
-        """Dead letters as lines of JSON. Without `unmasked` those with personal data are masked, and no import takes them."""
+        """Dead letters as lines of JSON; those with personal data are masked, and no import takes them.
+
+        With `unmasked` (role personal_data_reader, `because` says why) nothing is masked.
+        """
         if unmasked:
-            wanted = actions.ReadPersonal(selection=selected, states=states, because=reason)
-            lines = await act(backbone, actions.READ_PERSONAL, wanted, identity, reason)
+            wanted = actions.ReadPersonal(selection=selected, states=states, because=because or "")
+            lines = await act(backbone, actions.READ_PERSONAL, wanted, identity, because)
         else:
             lines = deadletters.export(backbone.pool, selected, states=states, personal=backbone.personal)
         return Stream(lines, media_type=LINES)

@@ -29,7 +29,7 @@ from opsplane.events import (
     deadletters,
     new_event,
 )
-from opsplane.events.api import handlers
+from opsplane.events.api import handlers, own_dead_letter_router
 from opsplane.events.backbone import Backbone
 from opsplane.events.checkpoints import Checkpoints
 from opsplane.events.deadletters import DeadLetterKeeper, Replayer, Selection
@@ -183,15 +183,40 @@ async def world(database: str, broker_url: str, tmp_path: Path) -> AsyncIterator
 
 
 @pytest.fixture
-async def client(world, tmp_path):
+async def served(world, tmp_path):
+    """Makes a client of an application with some routes; `as_(role, …)` are headers of somebody who has these roles."""
     (tmp_path / "keys").mkdir()
     ensure_keys(tmp_path / "keys")
     private, jwks = tmp_path / "keys" / "issuer.pem", tmp_path / "keys" / "jwks.json"
-    routes = handlers(world.backbone, world.direct, {GROUP: [TOPIC], "idle-service": [TOPIC]})
-    app = create_app("events", routes, verifier=Verifier(jwks, "opsplane", "opsplane"), health=Health())
     issuer = TokenIssuer(private, jwks, "opsplane", "opsplane")
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://events") as found:
-        found.headers["Authorization"] = f"Bearer {issuer.issue('sam', ['operations_staff'])}"
-        found.customer = {"Authorization": f"Bearer {issuer.issue('eve', ['customer'])}"}
-        yield found
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def make(routes):
+            verifier = Verifier(jwks, "opsplane", "opsplane")
+            app = create_app("events", routes, verifier=verifier, health=Health())
+            transport = httpx.ASGITransport(app)
+            found = await stack.enter_async_context(
+                httpx.AsyncClient(transport=transport, base_url="http://events")
+            )
+            found.as_ = lambda *roles: {"Authorization": f"Bearer {issuer.issue('eve', roles)}"}
+            found.headers["Authorization"] = f"Bearer {issuer.issue('sam', ['operations_staff'])}"
+            found.customer = found.as_("customer")
+            return found
+
+        yield make
+
+
+@pytest.fixture
+async def client(world, served):
+    """The events role's API, for its staff."""
+    return await served(handlers(world.backbone, world.direct, {GROUP: [TOPIC], "idle-service": [TOPIC]}))
+
+
+@pytest.fixture
+async def own(world, served):
+    """The API of the service that consumes in the group."""
+
+    async def opened() -> Backbone:
+        return world.backbone
+
+    return await served([own_dead_letter_router([GROUP], opened)])
