@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import time
 from typing import Any
 
 import jsonschema_rs
@@ -21,9 +22,9 @@ from psycopg.rows import DictRow
 from opsplane.clock import SYSTEM
 from opsplane.database import Doorbell, Pool
 from opsplane.events import (
+    BatchContext,
     Broker,
     ConsumerGroup,
-    Context,
     Event,
     Outbox,
     Reject,
@@ -38,6 +39,7 @@ from opsplane.events.schemas import Schema
 from opsplane.resilience import Duty, Retry, Stop, run_duties
 
 TOPIC, GROUP, OTHER = "shop.item.created", "indexer", "auditor"
+EFFECT = "insert into effect select unnest(%s::text[])"
 SCHEMA = {"type": "object", "required": ["kind"], "properties": {"kind": {"type": "string"}}}
 SCHEMAS = Schemas([Schema(TOPIC, 1, SCHEMA, jsonschema_rs.validator_for(SCHEMA))])
 
@@ -67,28 +69,31 @@ def events(pool: Pool, broker: Broker, options: argparse.Namespace) -> list[Duty
 
 
 def service(pool: Pool, broker: Broker, doorbell: Doorbell, options: argparse.Namespace) -> list[Duty]:
-    mended = False
+    mended, look_at = False, 0.0
 
     async def is_mended() -> bool:
-        nonlocal mended
-        mended = mended or await pool.fetch_one("select from mended") is not None
+        nonlocal mended, look_at
+        if not mended and time.monotonic() > look_at:
+            mended = await pool.fetch_one("select from mended") is not None
+            look_at = time.monotonic() + 0.1
         return mended
 
-    @consumer(TOPIC, group=GROUP, retry=Retry(0), dead_letters="indexer-events")
-    async def index(event: Event[Any], ctx: Context) -> None:
-        if event.data["kind"] == "refused":
-            raise Reject(f"nobody wants {event.id}")
-        if not await is_mended():
-            raise KeyError(event.data["nothing"])
+    @consumer(TOPIC, group=GROUP, retry=Retry(0), dead_letters="indexer-events", batch=100)
+    async def index(events: list[Event[Any]], ctx: BatchContext) -> None:
+        for event in events:
+            if event.data["kind"] == "refused":
+                raise Reject(f"nobody wants {event.id}")
+            if not await is_mended():
+                raise KeyError(event.data["nothing"])
         if options.no_inbox:
-            await ctx.pool.execute("insert into effect values (%s)", [event.id])
+            await ctx.pool.execute(EFFECT, [[event.id for event in events]])
             return
-        async with ctx.once() as tx:
-            await tx.execute("insert into effect values (%s)", [event.id])
+        async with ctx.once() as (tx, fresh):
+            await tx.execute(EFFECT, [[event.id for event in fresh]])
 
-    @consumer(TOPIC, group=OTHER, retry=Retry(0))
-    async def look(event: Event[Any], ctx: Context) -> None:
-        await ctx.pool.execute("insert into seen values (%s)", [event.id])
+    @consumer(TOPIC, group=OTHER, retry=Retry(0), batch=100)
+    async def look(events: list[Event[Any]], ctx: BatchContext) -> None:
+        await ctx.pool.execute("insert into seen select unnest(%s::text[])", [[event.id for event in events]])
 
     owner = Service("shop", pool, Outbox(SCHEMAS, "shop", doorbell), SYSTEM)
     return [ConsumerGroup([index], owner, broker, SCHEMAS), ConsumerGroup([look], owner, broker, Schemas())]
