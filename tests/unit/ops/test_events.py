@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from tests.unit.ops.conftest import GROUP, TOPIC, understood
 
@@ -15,12 +17,14 @@ from opsplane.events.brokers import keys
 from opsplane.events.configuration import EventsFile
 from opsplane.events.schemas import schema
 from opsplane.events.schemas.files import register_files
+from opsplane.events.tenure import Parked
 from opsplane.events.trimming import Trimmer
 from opsplane.ops.checks.breakers import Breakers
 from opsplane.ops.checks.broker import LostTopics
 from opsplane.ops.checks.consumers import Consumers, PendingEvents, Retries
 from opsplane.ops.checks.dead_letters import DeadLetters, ForgottenLetters
 from opsplane.ops.checks.outboxes import Outboxes
+from opsplane.ops.checks.parked import ParkedSubjects
 from opsplane.ops.checks.schemas import SchemaDrift
 from opsplane.ops.checks.streams import Streams
 
@@ -91,6 +95,29 @@ async def test_an_event_that_is_never_finished(look) -> None:
     assert finding.repair == look.restart("search")
     await look.broker.call("XACK", TOPIC, GROUP, *entries)
     assert await look(PendingEvents(seconds=0.05)) == []
+
+
+async def test_a_subject_that_is_parked_for_long(look) -> None:
+    since = datetime.now(UTC) - timedelta(minutes=20)
+    held = Parked("shop", "e1", TOPIC, since, "dead letter", {TOPIC: "1-1"})
+    await look.broker.call("HSET", keys.parked(GROUP), "order-17", msgspec.json.encode(held))
+    await look.broker.call("RPUSH", keys.aside(GROUP, "order-17"), "one", "two")
+    assert await look(ParkedSubjects(seconds=1800)) == []
+    finding = await look.one(ParkedSubjects())
+    assert (finding.evidence["subject"], finding.evidence["events"]) == ("order-17", 2)
+    assert finding.repair == look.restart("search"), "no dead letter of it is known"
+    await look.sql(
+        "insert into dead_letter (stream, stream_id, topic, consumer_group, event_source, event_id, data, reason,"
+        " message, fingerprint, attempts, first_failed_at, last_failed_at)"
+        f" values ('{TOPIC}.dlq', '1-1', '{TOPIC}', '{GROUP}', 'shop', 'e1', '', 'rejected', 'no', 'f', '[]', now(), now())"
+    )
+    finding = await look.one(ParkedSubjects())
+    number = finding.evidence["deadLetter"]
+    assert finding.repair == look.command(f"dlq retry {number}")
+    assert f"dlq discard {number}" in (finding.first or "")
+    held = msgspec.structs.replace(held, state="retry", id="e2")
+    await look.broker.call("HSET", keys.parked(GROUP), "order-17", msgspec.json.encode(held))
+    assert (await look.one(ParkedSubjects())).repair == look.restart("events")
 
 
 async def test_retries_that_do_not_come_back(look) -> None:

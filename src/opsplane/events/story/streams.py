@@ -13,6 +13,7 @@ from opsplane.events.broker import Delivered
 from opsplane.events.brokers import keys
 from opsplane.events.brokers.entries import delivered
 from opsplane.events.brokers.resp import CommandRefused
+from opsplane.events.brokers.settling import unpacked
 from opsplane.events.envelope import Undecodable, decode
 from opsplane.events.story.letters import attempt_moments
 from opsplane.events.story.moments import GroupState, Moment
@@ -94,7 +95,22 @@ async def _state(hearing: Hearing, copy: Copy, group: str, position: str) -> tup
             holder = await _held(hearing, private, group, one.id) or (None, None, None)
             tried = attempt_moments(_attempts(one.metadata.get("attempts")), place, {})
             return GroupState(group, copy.topic, "pending", one.id, *holder), tried
-    return GroupState(group, copy.topic, "acknowledged", copy.entry), []
+    state = "parked" if await _is_aside(hearing, copy, group) else "acknowledged"
+    return GroupState(group, copy.topic, state, copy.entry), []
+
+
+async def _is_aside(hearing: Hearing, copy: Copy, group: str) -> bool:
+    """Whether the event was set aside in an ordered group, behind one of its subject that failed."""
+    try:
+        subject = decode(copy.data or b"").subject or ""
+    except Undecodable:
+        return False
+    key, first = keys.aside(group, subject), 0
+    while page := await hearing.of.broker.call("LRANGE", key, str(first), str(first + _PAGE - 1)):
+        if any(is_event(unpacked(member)[1], hearing.event_id) for member in page):
+            return True
+        first += _PAGE
+    return False
 
 
 async def _held(hearing: Hearing, stream: str, group: str, entry_id: str) -> tuple[str, float, int] | None:

@@ -24,7 +24,9 @@ from opsplane.events.brokers import keys
 from opsplane.events.deadletters import Selection, page
 from opsplane.events.inspect import list_groups
 from opsplane.events.ordered import ParkedKeeper, parked_subjects
+from opsplane.events.personal import Personal
 from opsplane.events.rebuild import rebuild
+from opsplane.events.story import Witnesses, tell
 from opsplane.resilience import Retry
 
 TOPIC, GROUP = "catalog.product.created", "search-service"
@@ -160,6 +162,10 @@ async def test_operators_see_who_leads_and_how_much_is_parked(world, index):
         [group] = await list_groups(world.broker, world.pool)
         assert (group.alive, group.pending) == (1, 0)
         assert group.leader
+        story = await tell(
+            Witnesses(world.broker, {"catalog": world.pool}, world.pool), "p1", Personal(world.schemas)
+        )
+        assert [state.state for state in story.groups] == ["parked"]
 
 
 async def test_after_a_lost_broker_a_parked_subject_begins_again_with_what_held_it_up(world, index):
