@@ -192,10 +192,14 @@ class Composition:
 
     def _relay(self, database: str, pool: Pool) -> Duty:
         from opsplane.events import Relay
+        from opsplane.events.configuration import EventsFile
         from opsplane.events.fullness import FullStreams
 
         broker = self.broker("service")
-        return Relay(database, pool, broker, self.doorbell(pool), full=FullStreams(broker))
+        kept = EventsFile(self.settings.events_file).at_start().retention.inbox
+        return Relay(
+            database, pool, broker, self.doorbell(pool), full=FullStreams(broker), inbox_retention=kept
+        )
 
     async def part(self, role: str) -> Part:
         """The part for a role."""
@@ -309,6 +313,7 @@ class Composition:
         await migrate(pool, "events", "opsplane.events.operations_migrations")
         outbox = Outbox(self.schemas, "operations", self.doorbell(pool))
         file = EventsFile(self.settings.events_file)
+        file.at_start()
         publisher = DirectPublisher(broker, self.schemas, file=file, pool=pool, outbox=outbox)
         known = topology(self.services.values())
         await register_files(pool, self.schemas.declared, known)
@@ -318,7 +323,15 @@ class Composition:
         )
         groups = known.groups()
         topics = self.schemas.types()
-        duties = events_duties(pool, broker, sorted(groups), topics, file=file, schemas=self.schemas)
+        duties = events_duties(
+            pool,
+            broker,
+            sorted(groups),
+            topics,
+            file=file,
+            schemas=self.schemas,
+            api=self.settings.gateway.public_url,
+        )
         served = handlers(backbone, publisher, groups, TaskStory(pool))
         return Part("events", _asking(pool), list(served), duties)
 

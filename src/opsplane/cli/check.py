@@ -114,6 +114,7 @@ async def _scene(opened: Session) -> Scene:
     """The installation as far as it can be reached; raises `Unavailable` when nothing of it runs."""
     from pathlib import Path
 
+    from opsplane.events.configuration import EventsFile
     from opsplane.ops import Scene
     from opsplane.service import collect_services, event_schemas, task_types
 
@@ -133,6 +134,7 @@ async def _scene(opened: Session) -> Scene:
         task_types=[kind.name for kind in task_types(services.values())],
         migrations=_migrations(services.values()),
         schemas=event_schemas(services.values()).declared,
+        thresholds=EventsFile(opened.settings.events_file).current.alerts.thresholds,
     )
     return await _reached(opened, scene, running=bool(roles))
 

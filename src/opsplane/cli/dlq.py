@@ -117,6 +117,15 @@ async def groups(*, which: Which = ANY, common: Common = DEFAULTS) -> None:
 
 
 @app.command
+async def alerts(*, common: Common = DEFAULTS) -> None:
+    """Topics that have or had too many dead letters, and what became of the last message about each."""
+    from opsplane.events.alerts import alerts as raised
+
+    async with session(common) as opened:
+        emit(await raised(await opened.pool("operations")), common.output)
+
+
+@app.command
 async def show(
     number: Annotated[int, Parameter(name="ID", help="The number of the dead letter.")],
     *,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from opsplane.clock import SYSTEM, Clock
 from opsplane.database import Pool
+from opsplane.events.alerts import Alerting
 from opsplane.events.breakers.holds import BreakerProjection
 from opsplane.events.breakers.recovery import BreakerRecovery
 from opsplane.events.broker import Broker
@@ -31,17 +32,20 @@ def events_duties(
     clock: Clock = SYSTEM,
     file: EventsFile | None = None,
     schemas: Schemas | None = None,
+    api: str = "",
 ) -> list[Duty]:
     """Everything the role does beside serving HTTP; `pool` is the operations database, `broker` the events user's,
-    `file` the installation's events.yaml, `schemas` say what is personal.
+    `file` the installation's events.yaml, `schemas` say what is personal, `api` is the
+    address under which the platform is reached.
     """
-    keeper = DeadLetterKeeper(pool, broker, topics, schemas)
+    keeper = DeadLetterKeeper(pool, broker, topics, schemas, file)
     return [
         RetryMover(broker, groups, clock),
         ParkedKeeper(pool, broker, groups),
         DelayedMover(broker, clock),
         Trimmer(broker, file or EventsFile(), clock),
         keeper,
+        Alerting(pool, file or EventsFile(), clock, api=api),
         Replayer(pool, broker),
         Checkpoints(pool, broker, keeper.ingest.step, topics),
         PauseProjection(pool, broker),

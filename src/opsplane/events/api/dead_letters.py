@@ -9,6 +9,7 @@ from litestar.types import ControllerRouterHandler
 from msgspec import UNSET, Struct, UnsetType
 
 from opsplane.events import actions, deadletters
+from opsplane.events import alerts as alerting
 from opsplane.events.api.acting import act
 from opsplane.events.api.selecting import Selected, States
 from opsplane.events.backbone import Backbone
@@ -38,12 +39,18 @@ def dead_letter_handlers(backbone: Backbone) -> list[ControllerRouterHandler]:
     @get("/stats", operation_id="deadLetterStats")
     async def stats(selected: Selected) -> dict[str, Any]:
         """For each topic how many dead letters are open."""
-        return {"data": await deadletters.stats(pool, selected)}
+        thresholds = backbone.file.current.alerts.thresholds
+        return {"data": await deadletters.stats(pool, selected, thresholds)}
 
     @get("/groups", operation_id="deadLetterGroups")
     async def groups(selected: Selected) -> dict[str, Any]:
         """Open dead letters by what caused them."""
         return {"data": await deadletters.groups(pool, selected)}
+
+    @get("/alerts", operation_id="deadLetterAlerts")
+    async def alerts() -> dict[str, Any]:
+        """Topics that have or had too many dead letters, and what became of the last message about each."""
+        return {"data": await alerting.alerts(pool)}
 
     @get("/failed-events", operation_id="listDeadLetters")
     async def failed_events(
@@ -88,7 +95,7 @@ def dead_letter_handlers(backbone: Backbone) -> list[ControllerRouterHandler]:
         wanted = actions.DiscardLetters(selection=Selection(ids=(letter,)), because=reason)
         return {"data": {"discarded": await act(backbone, actions.DISCARD, wanted, identity, reason)}}
 
-    return [stats, groups, failed_events, show, edit, discard]
+    return [stats, groups, alerts, failed_events, show, edit, discard]
 
 
 async def listed(

@@ -21,7 +21,9 @@ def own_dead_letter_router(groups: Sequence[str], opened: Callable[[], Awaitable
     @get("/stats", operation_id="ownDeadLetterStats")
     async def stats(selected: Selected) -> dict[str, Any]:
         """For each topic how many of this service's dead letters are open."""
-        return {"data": await deadletters.stats((await opened()).pool, selected.within(groups))}
+        backbone = await opened()
+        thresholds = backbone.file.current.alerts.thresholds
+        return {"data": await deadletters.stats(backbone.pool, selected.within(groups), thresholds)}
 
     @get("/failed-events", operation_id="listOwnDeadLetters")
     async def failed_events(

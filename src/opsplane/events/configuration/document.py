@@ -26,10 +26,36 @@ class TopicPolicy(msgspec.Struct, frozen=True, kw_only=True):
     durability: Durability = "default"
 
 
+class Alerts(msgspec.Struct, frozen=True, kw_only=True):
+    """When a topic has so many dead letters that somebody is told, and how.
+
+    `thresholds` (by shell pattern, the longest that fits counts) stand beside the defaults; `webhook` gets a message
+    when a topic has more, once in a `cooldown` while it stays so, and when it is well again. `runbooks` is the address
+    under which the runbooks are served, for links.
+    """
+
+    webhook: str | None = None
+    cooldown: Duration = Duration(900)
+    thresholds: dict[str, int] = {}
+    runbooks: str | None = None
+
+
+class Retention(msgspec.Struct, frozen=True, kw_only=True):
+    """How long settled dead letters are kept, and what services remember of their effects (`inbox`): at least as long.
+
+    Both are taken up when a process starts.
+    """
+
+    dead_letters: Duration = Duration(30 * 86400)
+    inbox: Duration = Duration(30 * 86400)
+
+
 class EventsConfig(msgspec.Struct, frozen=True):
     """A whole `events.yaml`."""
 
     topics: tuple[TopicPolicy, ...] = ()
+    alerts: Alerts = Alerts()
+    retention: Retention = Retention()
 
     def policy(self, topic: str) -> TopicPolicy:
         """What holds for a topic: the longest pattern that fits it, else the defaults."""

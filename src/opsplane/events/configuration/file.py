@@ -35,6 +35,16 @@ class EventsFile:
             self._read(self._path)
         return self._config
 
+    def at_start(self) -> EventsConfig:
+        """What the file says, for a process that starts: nothing is in force yet, and the defaults are not what was meant.
+
+        Raises the file's error.
+        """
+        config = self.current
+        if self.error is not None:
+            raise self.error
+        return config
+
     def _read(self, path: Path) -> None:
         try:
             facts = path.stat()

@@ -12,6 +12,7 @@ from opsplane.database import Pool, sql
 from opsplane.events.backbone import ROOM
 from opsplane.events.broker import Broker
 from opsplane.events.brokers.keys import REPLAYED
+from opsplane.events.configuration import EventsFile
 from opsplane.events.deadletters.ingest import Ingest
 from opsplane.events.deadletters.letter import found_by
 from opsplane.events.deadletters.projection import Projection
@@ -25,7 +26,6 @@ _open = gauge("dlq_messages", "Dead letters waiting or being replayed.", ["topic
 _threshold = gauge("dlq_threshold", "Number of dead letters above which a topic needs attention.", ["topic"])
 INTERVAL = 0.25
 HOUSEKEEPING = 5.0
-RETENTION = 30 * 86400.0
 BATCH = 500
 
 
@@ -40,15 +40,15 @@ class DeadLetterKeeper:
         broker: Broker,
         topics: Collection[str] = (),
         schemas: Schemas | None = None,
-        *,
-        retention: float = RETENTION,
+        file: EventsFile | None = None,
     ) -> None:
+        self._file = file or EventsFile()
         self._personal = Personal(schemas or Schemas())
         self.ingest = Ingest(pool, broker, topics, self._personal)
         self._projection = Projection(pool, broker)
         self._pool = pool
         self._broker = broker
-        self._retention = retention
+        self._retention = self._file.current.retention.dead_letters
 
     async def run(self, stop: Stop) -> None:
         """Keep until `stop`."""
@@ -94,5 +94,5 @@ class DeadLetterKeeper:
     async def _keep_house(self) -> None:
         for row in await self._pool.fetch(sql(ROOM, "count_dead_letters"), [Jsonb({})]):
             _open.labels(row["topic"]).set(row["count"])
-            _threshold.labels(row["topic"]).set(threshold(row["topic"]))
+            _threshold.labels(row["topic"]).set(threshold(row["topic"], self._file.current.alerts.thresholds))
         await self._pool.execute(sql(ROOM, "prune_dead_letters"), [self._retention])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
@@ -76,7 +77,9 @@ async def groups(pool: Pool, selection: Selection | None = None) -> list[DictRow
     return await pool.fetch(sql(ROOM, "group_dead_letters"), [chosen])
 
 
-async def stats(pool: Pool, selection: Selection | None = None) -> dict[str, dict[str, Any]]:
+async def stats(
+    pool: Pool, selection: Selection | None = None, thresholds: Mapping[str, int] | None = None
+) -> dict[str, dict[str, Any]]:
     """For each topic that ever had dead letters how many are open, and the threshold above which somebody should look."""
     chosen = (selection or Selection()).parameters()["chosen"]
     rows = await pool.fetch(sql(ROOM, "count_dead_letters"), [chosen])
@@ -85,8 +88,8 @@ async def stats(pool: Pool, selection: Selection | None = None) -> dict[str, dic
             "count": row["count"],
             "replaying": row["replaying"],
             "oldest": row["oldest"],
-            "threshold": threshold(row["topic"]),
-            "exceeded": row["count"] > threshold(row["topic"]),
+            "threshold": threshold(row["topic"], thresholds),
+            "exceeded": row["count"] > threshold(row["topic"], thresholds),
         }
         for row in rows
     }

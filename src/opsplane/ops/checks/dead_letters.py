@@ -29,7 +29,7 @@ class DeadLetters:
 
     async def look(self, scene: Scene) -> list[Finding]:
         """One finding for each topic above its threshold and each reason: what cures one does not cure another."""
-        stats = await deadletters.stats(scene.operations)
+        stats = await deadletters.stats(scene.operations, thresholds=scene.thresholds)
         over = {topic: facts for topic, facts in stats.items() if facts["exceeded"]}
         rows = await scene.operations.fetch(
             sql(ROOM, "dead_letters_by_reason"), {"topics": list(over), "age": 0}
@@ -53,7 +53,7 @@ class ForgottenLetters:
 
     async def look(self, scene: Scene) -> list[Finding]:
         """One finding for each topic within its threshold and each reason."""
-        stats = await deadletters.stats(scene.operations)
+        stats = await deadletters.stats(scene.operations, thresholds=scene.thresholds)
         within = [topic for topic, facts in stats.items() if not facts["exceeded"]]
         parameters = {"topics": within, "age": FORGOTTEN}
         rows = await scene.operations.fetch(sql(ROOM, "dead_letters_by_reason"), parameters)

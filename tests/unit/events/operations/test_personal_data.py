@@ -8,7 +8,9 @@ import pytest
 
 from opsplane.events import ConsumerGroup, Schemas, actions, consumer, deadletters, new_event
 from opsplane.events.actions import EditLetter
+from opsplane.events.alerts import Alerting
 from opsplane.events.api import handlers
+from opsplane.events.configuration import EventsFile
 from opsplane.events.deadletters import STATES, Selection
 from opsplane.telemetry import render_metrics
 
@@ -83,12 +85,17 @@ async def looked_at(world, tmp_path, served):
     return look
 
 
-async def test_the_canary_is_nowhere_but_for_those_who_may_see_it(world, looked_at, capsys):
+async def test_the_canary_is_nowhere_but_for_those_who_may_see_it(world, looked_at, capsys, tmp_path):
     client = await looked_at(personal=True)
     seen = await everything(client)
     assert seen.count("•••") > 10
     assert CANARY not in seen
     assert CANARY[:8] not in seen
+    (tmp_path / "events.yaml").write_text(
+        "alerts: {webhook: 'http://127.0.0.1:9/', thresholds: {'catalog.*.*': 1}}"
+    )
+    assert await Alerting(world.pool, EventsFile(tmp_path / "events.yaml")).look() == 1
+    assert CANARY not in str(await world.pool.fetch("select payload from alert_message"))
     assert CANARY not in capsys.readouterr().out
     assert CANARY not in render_metrics().decode()
     rows, _ = await deadletters.page(world.pool, Selection(text="canary"), states=STATES)
