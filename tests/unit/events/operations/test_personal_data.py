@@ -92,7 +92,7 @@ async def test_the_canary_is_nowhere_but_for_those_who_may_see_it(world, looked_
     assert CANARY not in seen
     assert CANARY[:8] not in seen
     (tmp_path / "events.yaml").write_text(
-        "alerts: {webhook: 'http://127.0.0.1:9/', thresholds: {'catalog.*.*': 1}}"
+        "alerts: {webhook: 'http://127.0.0.1:9/', thresholds: {'catalog.product.*': 1}}"
     )
     assert await Alerting(world.pool, EventsFile(tmp_path / "events.yaml")).look() == 1
     assert CANARY not in str(await world.pool.fetch("select payload from alert_message"))
