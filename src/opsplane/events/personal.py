@@ -28,7 +28,7 @@ class Described(Protocol):
     """Where the schema of an event type is found."""
 
     def get(self, kind: str) -> Any:
-        """Something with the `document` of the newest schema, or None."""
+        """Something with the `document` and the `scope` of the newest schema, or None."""
         ...
 
 
@@ -72,26 +72,32 @@ class Personal:
         """The event in `data` as everyone may see it: JSON, or text where it is none."""
         event = event_of(data)
         kind = event.get("type") if isinstance(event, dict) else None
-        document = self._document(kind) or self._document(topic)
-        if document is None:
+        schema = self._schema(kind) or self._schema(topic)
+        if schema is None:
             return View(event)
+        document, whole = schema.document, schema.scope == "event"
         hidden: list[Any] = []
         if not isinstance(event, dict) or "specversion" not in event:
             hidden.append(event)
             return View(MASK, _values(hidden))
         masked = dict(event)
         if "data" in event:
-            masked["data"] = _walk([document], event["data"], document, hidden)
+            parts = list(_of_member(document, "data")) if whole else [document]
+            masked["data"] = _walk(parts, event["data"], document, hidden)
         if "data_base64" in event:
             hidden.append(event["data_base64"])
             masked["data_base64"] = MASK
+        for name in masked.keys() - {"data", "data_base64"} if whole else ():
+            if _is_personal(list(_expanded(_of_member(document, name), document, set()))):
+                hidden.append(event[name])
+                masked[name] = MASK
         values = _values(hidden)
         if isinstance(subject := masked.get("subject"), str):
             masked["subject"] = View(None, values).text(subject)
         return View(masked, values)
 
-    def _document(self, kind: Any) -> Any:
-        """The schema document of a type with personal data; None for any other."""
+    def _schema(self, kind: Any) -> Any:
+        """The schema of a type with personal data; None for any other."""
         schema = self._schemas.get(kind) if isinstance(kind, str) else None
         if schema is None:
             return None
@@ -99,7 +105,7 @@ class Personal:
         known = self._known.get(kind)
         if known is None or known[0] is not document:
             known = self._known[kind] = (document, _is_annotated(document))
-        return document if known[1] else None
+        return schema if known[1] else None
 
 
 def event_of(data: bytes) -> Any:
@@ -120,7 +126,7 @@ def _is_annotated(schema: Any) -> bool:
 
 def _walk(schemas: list[Any], value: Any, root: Any, hidden: list[Any]) -> Any:
     found = list(_expanded(schemas, root, set()))
-    if not found or any(schema.get(name) is True for schema in found for name in _ANNOTATIONS):
+    if not found or _is_personal(found):
         hidden.append(value)
         return MASK
     if isinstance(value, dict):
@@ -137,6 +143,10 @@ def _walk(schemas: list[Any], value: Any, root: Any, hidden: list[Any]) -> Any:
         hidden.append(value)  # say, a text where an object with an address should be
         return MASK
     return value
+
+
+def _is_personal(found: Iterable[dict[str, Any]]) -> bool:
+    return any(schema.get(name) is True for schema in found for name in _ANNOTATIONS)
 
 
 def _expanded(schemas: Iterable[Any], root: Any, seen: set[int]) -> Iterator[dict[str, Any]]:

@@ -28,10 +28,12 @@ SCHEMA = {
 }  # fmt: skip
 
 
-def personal(**more: Any) -> Personal:
+def personal(scope: str = "data", **more: Any) -> Personal:
     documents = {TOPIC: SCHEMA, **more}
     return Personal(
-        SimpleNamespace(get=lambda kind: documents.get(kind) and SimpleNamespace(document=documents[kind]))
+        SimpleNamespace(
+            get=lambda kind: documents.get(kind) and SimpleNamespace(document=documents[kind], scope=scope)
+        )
     )
 
 
@@ -100,3 +102,15 @@ def test_a_type_without_annotations_is_shown_as_it_is():
 
 def test_the_topic_counts_where_the_type_has_no_personal_data():
     assert CANARY not in str(personal().view(event({"email": CANARY}, type="no.such.type"), TOPIC).event)
+
+
+def test_a_schema_of_the_whole_event_masks_in_its_data_and_beside_it():
+    whole = {
+        "properties": {"data": {"$ref": "#/$defs/data"}, "subject": {"x-personal": True}},
+        "$defs": {"data": SCHEMA["properties"]["orders"]["items"]},
+    }
+    view = personal("event", **{TOPIC: whole}).view(
+        event({"sku": "a", "phone": CANARY}, subject="anna"), TOPIC
+    )
+    assert view.event["data"] == {"sku": "a", "phone": MASK}
+    assert (view.event["subject"], view.event["id"], view.event["source"]) == (MASK, "1", "shop")

@@ -17,6 +17,7 @@ from opsplane.errors import Conflict, InvalidInput, NotFound
 from opsplane.events import deadletters
 from opsplane.events.backbone import ROLE, ROOM, Backbone
 from opsplane.events.deadletters import edits
+from opsplane.events.envelope import Undecodable, decode
 from opsplane.events.personal import MASK, event_of
 from opsplane.events.schemas import Violation, rejected
 
@@ -103,10 +104,17 @@ def _made(backbone: Backbone, wanted: EditLetter, row: DictRow | None) -> tuple[
         raise InvalidInput("The edit changes nothing.")
     personal = backbone.personal
     seen, told = personal.view(before, row["topic"]), personal.view(data, row["topic"])
-    kind = _kind(changed)
-    violations = [msgspec.to_builtins(one) for one in backbone.schemas.violations(kind, changed.get("data"))]
+    violations = [msgspec.to_builtins(one) for one in _violations(backbone, changed, data)]
     shown = edits.difference(seen.event, told.event) or [{"place": one["place"]} for one in changes]
     return data, Edit(told.event, shown, told.within(violations))
+
+
+def _violations(backbone: Backbone, changed: Any, data: bytes) -> list[Violation]:
+    """What the chain will say about the edited event."""
+    try:
+        return backbone.schemas.faults(decode(data), data)
+    except Undecodable:
+        return backbone.schemas.violations(_kind(changed), changed.get("data"))
 
 
 def _changed(wanted: EditLetter, before: bytes) -> Any:

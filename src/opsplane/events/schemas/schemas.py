@@ -100,8 +100,14 @@ class Schemas:
         `envelope` is the event encoded, where the caller has it.
         """
         schema = self.of(event)
-        self._judge(schema, event, envelope)
+        found = self._faults(schema, event, envelope)
+        if found:
+            raise rejected(event.type, found, schema)
         return schema
+
+    def faults(self, event: Event[Any], envelope: bytes | None = None) -> list[Violation]:
+        """Every reason why the event does not fit; empty when it does or nothing describes its type."""
+        return self._faults(self.of(event), event, envelope)
 
     def admit(self, event: Event[Any]) -> Event[Any]:
         """The event to be published: it fits its schema, and its `dataschema` says which version that was.
@@ -111,17 +117,19 @@ class Schemas:
         schema = self.of(event)
         if schema is None or (schema.state != "active" and event.dataschema is None):
             raise self._unknown(event.type)
-        self._judge(schema, event)
+        found = self._faults(schema, event)
+        if found:
+            raise rejected(event.type, found, schema)
         return event if event.dataschema else msgspec.structs.replace(event, dataschema=schema.name)
 
-    def _judge(self, schema: Schema | None, event: Event[Any], envelope: bytes | None = None) -> None:
+    def _faults(
+        self, schema: Schema | None, event: Event[Any], envelope: bytes | None = None
+    ) -> list[Violation]:
         found: list[Violation] = []
         if schema is not None:
             whole = schema.scope == "event"
             found = schema.violations(msgspec.json.decode(envelope or encode(event)) if whole else event.data)
-        found = found or self._broken(event.type, event.data)
-        if found:
-            raise rejected(event.type, found, schema)
+        return found or self._broken(event.type, event.data)
 
     def _broken(self, kind: str, data: Any) -> list[Violation]:
         rules = self._rules.get(kind)

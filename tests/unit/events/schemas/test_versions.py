@@ -73,3 +73,9 @@ def test_the_registry_replaces_what_it_knows_and_leaves_the_rest() -> None:
     schemas.adopt([])
     assert schemas.get(SUBJECT).version == 5
     assert [one.version for one in schemas.declared] == [1, 5, 1]
+
+
+def test_faults_are_those_the_chain_finds() -> None:
+    both = versions("active", "active")
+    assert both.faults(event(OLD, named(1))) == []
+    assert [one.pointer for one in both.faults(event(OLD))] == ["/amount"]
