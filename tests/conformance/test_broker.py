@@ -249,6 +249,33 @@ async def test_who_lives_keeps_what_it_holds_and_who_ended_does_not(subject):
     await reader.close()
 
 
+async def test_what_is_held_is_not_idle_and_counts_no_delivery_and_starts_can_be_taken_back(subject):
+    ids = await subject.publish(*range(3))
+    await subject.broker.lease(GROUP, "first")
+    reader = await subject.broker.reader(GROUP, "first", [TOPIC])
+    held = await reader.read(10, 0.1)
+    await subject.events.call("XDEL", TOPIC, ids[1])
+    await asyncio.sleep(0.6)
+    await subject.broker.hold(GROUP, "first", held)
+    await subject.broker.hold(GROUP, "first", [])
+    await subject.broker.unlease(GROUP, "first")
+    rows = {
+        row[0].decode(): row for row in await subject.events.call("XPENDING", TOPIC, GROUP, "-", "+", "9")
+    }
+    for kept in (ids[0], ids[2]):
+        assert (rows[kept][1], rows[kept][3]) == (b"first", 1)
+        assert rows[kept][2] < 600
+    assert await subject.broker.claim_one(GROUP, "second", "first", [TOPIC]) is None, (
+        "it was touched just now"
+    )
+    assert [await subject.broker.count_start(GROUP, held[0]) for _ in range(2)] == [1, 2]
+    await subject.broker.uncount_start(GROUP, held[0])
+    assert await subject.broker.count_start(GROUP, held[0]) == 2
+    await subject.broker.uncount_start(GROUP, held[2])
+    assert await subject.broker.count_start(GROUP, held[2]) == 1
+    await reader.close()
+
+
 async def test_an_entry_deleted_meanwhile_is_no_obstacle_to_the_rest(subject, duties):
     ids = await subject.publish(*range(4))
     reader = await subject.broker.reader(GROUP, "dead", [TOPIC])

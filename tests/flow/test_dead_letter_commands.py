@@ -89,6 +89,27 @@ def test_topics_and_groups_are_listed_paused_and_resumed(platform: Platform) -> 
     assert group()["alive"] == 1
 
 
+def test_breakers_are_listed_held_open_and_closed(platform: Platform) -> None:
+    def breaker() -> dict[str, Any]:
+        rows = json.loads(platform.run("breaker", "ls", "-o", "json").stdout)
+        found: dict[str, Any] = next(row for row in rows if row["name"] == name)
+        return found
+
+    name = "payment-service:payment-processor"
+    assert eventually(breaker)["state"] == "closed"
+    foreseen = platform.run("breaker", "open", name, "--reason", "a test", "--dry-run")
+    assert "1 breakers" in foreseen.stderr
+    assert breaker()["state"] == "closed"
+    held = platform.run("breaker", "open", name, "--reason", "a test")
+    assert f"breaker close {name}" in held.stderr
+    assert (breaker()["state"], breaker()["reason"]) == ("open", "a test")
+    checked = platform.run("check", "events", "-o", "json", check=False)
+    assert any(one["check"] == "breakers" for one in json.loads(checked.stdout)["findings"])
+    platform.run("breaker", "close", name, "--reason", "the test is over")
+    assert breaker()["state"] == "closed"
+    assert platform.run("breaker", "open", "no:such", "--reason", "a test", check=False).returncode == 1
+
+
 def _letters(platform: Platform, topic: str, group: str, states: str = "open") -> list[dict[str, Any]]:
     shown = platform.run("dlq", "ls", "--topic", topic, "--group", group, "--states", states, "-o", "json")
     found: list[dict[str, Any]] = json.loads(shown.stdout)

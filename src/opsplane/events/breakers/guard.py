@@ -138,7 +138,6 @@ class Guard:
     async def _fail(self, hand: Hand, unit: Unit, *, attributed: bool = False) -> None:
         """Settle a unit by the class of its error; a batch whose dependencies were there is run one by one."""
         error = unit.error
-        assert error is not None
         if len(unit.works) > 1 and not is_unavailable(error):
             log.info(
                 "events.batch_split",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import groupby
+from operator import attrgetter
 
 from opsplane.events.chain import Settler, Work
 from opsplane.events.consumer import Consumer
@@ -13,6 +14,7 @@ from opsplane.resilience import Stop
 More = Callable[
     [int, float], Awaitable[list[Work]]
 ]  # at most so many new entries, waiting so long for the first
+_KIND = attrgetter("consumer", "epoch")  # what one call of a handler has in common
 
 
 class Unit:
@@ -24,12 +26,12 @@ class Unit:
         self.number = number
         self.works = works
         self.consumer: Consumer = works[0].consumer
-        self.blamed: str | None = None
-        self.error: Exception | None = None
-        self.failed_at = 0.0
-        self.seconds = 0.0
         self.tries = 0
-        self.due = 0.0
+        self.blamed: str | None = None
+        self.error: Exception
+        self.failed_at: float
+        self.seconds: float
+        self.due: float
 
 
 class Hand:
@@ -52,7 +54,7 @@ class Hand:
 
     def add(self, works: Sequence[Work]) -> None:
         """Hold these as well; those of a consumer that takes batches are put together."""
-        for (consumer, _), run in groupby(works, key=lambda work: (work.consumer, work.epoch)):
+        for (consumer, _), run in groupby(works, key=_KIND):
             together = list(run)
             size = consumer.batch or 1
             for first in range(0, len(together), size):

@@ -143,3 +143,25 @@ async def test_topics_over_http(client, world):
 
 async def _effects(world, count: int) -> bool:
     return len(await world.effects()) >= count
+
+
+async def test_breakers_are_seen_and_changed_with_a_reason(client, world):
+    name = f"{GROUP}:index"
+    await world.store.hset("opsplane:breaker:states", name, '{"opened": false, "since": 5.0}')
+    path = "/api/v1/events/breakers"
+    [found] = (await client.get(path)).json()["data"]
+    assert (found["name"], found["group"], found["dependency"], found["state"]) == (
+        name,
+        GROUP,
+        "index",
+        "closed",
+    )
+    assert (await client.get(path, headers=client.customer)).status_code == 403
+    assert (await client.post(f"{path}/{name}/open")).status_code == 400
+    assert (await client.post(f"{path}/no:such/open", params={"reason": "a test"})).status_code == 404
+    opened = await client.post(f"{path}/{name}/open", params={"reason": "a test"})
+    [found] = opened.json()["data"]
+    assert (found["state"], found["heldBy"], found["reason"]) == ("open", "sam", "a test")
+    for verb in ("close", "reset"):
+        [found] = (await client.post(f"{path}/{name}/{verb}", params={"reason": "over"})).json()["data"]
+        assert (found["state"], found["heldBy"]) == ("closed", None)
