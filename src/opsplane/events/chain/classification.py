@@ -61,8 +61,6 @@ def is_timeout(error: Exception) -> bool:
 
 def is_unavailable(error: Exception) -> bool:
     """Whether a dependency was missing, so that other events would fail alike."""
-    if isinstance(error, _ROLLED_BACK):
-        return False
     return (
         isinstance(error, Unavailable | ConnectionError)
         or lost_database(error)

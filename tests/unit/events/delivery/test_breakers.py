@@ -15,7 +15,7 @@ from opsplane.errors import InvalidInput, RateLimited, Unavailable
 from opsplane.events import Event, Reject, RetryMover, connect, consumer
 from opsplane.events.broker import Delivered
 from opsplane.events.brokers import keys
-from opsplane.resilience import BreakerPolicy, Retry
+from opsplane.resilience import BreakerPolicy, Retry, Stop
 
 TOPIC, OTHER, GROUP = "shop.item.created", "shop.item.deleted", "indexer"
 NAME = f"{GROUP}:index"
@@ -159,7 +159,7 @@ async def test_replicas_share_it_and_probe_one_at_a_time(world):
         half_open = (await phase(world))["opened"]
         running += 1
         most = max(most, running) if half_open else most
-        await asyncio.sleep(0.02 if half_open else 0)
+        await asyncio.sleep(0.3 if half_open else 0)
         running -= 1
         await plain(event)
 
@@ -198,6 +198,25 @@ async def test_shutting_down_while_it_is_open_is_prompt_and_leaves_entries_to_ot
         await world.until(lambda: len(index.done) == 10)
     assert await unharmed(world)
     assert not await world.store.hlen(keys.started(GROUP))
+
+
+async def test_starts_of_what_is_taken_over_and_waits_make_no_poison(world):
+    index = Index()
+    index.away = True
+    dead = await world.broker.reader(GROUP, "dead", [TOPIC])
+    await world.emit(world.item(1))
+    assert await dead.read(10, 0.1)
+    await dead.close()
+    for _ in range(5):  # three starts are allowed
+        await asyncio.sleep(0.6)  # what was claimed a moment ago is not claimed again
+        group, stop = group_of(world, index.consumer()), Stop()
+        asyncio.get_running_loop().call_later(0.1, stop.set)
+        assert await group.recover(stop) == 1
+    assert await unharmed(world)
+    index.away = False
+    await asyncio.sleep(0.6)
+    assert await group_of(world, index.consumer()).recover(Stop()) == 1
+    assert index.done == [1]
 
 
 async def test_what_waits_is_not_idle_for_others_and_counts_no_delivery(world):
