@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 from tests.flow.platform import Platform, eventually, started
@@ -135,3 +136,66 @@ def _product() -> dict[str, Any]:
     [newest] = sorted(schemas.glob("*.json"))[-1:]
     example: dict[str, Any] = json.loads(newest.read_text())["examples"][0]
     return example
+
+
+def test_exported_edited_imported_and_replayed(platform: Platform, tmp_path: Path) -> None:
+    broken = {**_product(), "id": "7d444840-9dc0-41d1-b245-5ffdce74fad9", "sku": "TEA-0009", "version": "one"}
+    platform.run("event", "publish", CREATED, "--data", json.dumps(broken), "--force")
+    [letter] = eventually(lambda: _letters(platform, CREATED, "search-service"))
+    found = json.loads(
+        platform.run(
+            "dlq",
+            "ls",
+            "--text",
+            "tea-0009",
+            "--pointer",
+            "/version",
+            "--since",
+            "1h",
+            "--group",
+            "search-service",
+            "-o",
+            "json",
+        ).stdout
+    )
+    assert [one["id"] for one in found] == [letter["id"]]
+
+    file = tmp_path / "letters.jsonl"
+    file.write_text(platform.run("dlq", "export", "--topic", CREATED, "--group", "search-service").stdout)
+    assert json.loads(platform.run("dlq", "import", str(file), "-o", "json").stdout)["known"] == 1
+    file.write_text(file.read_text() + "{}\n")
+    refused = platform.run("dlq", "import", str(file), check=False)
+    assert refused.returncode == 1
+    assert "line 2" in refused.stderr
+
+    number = str(letter["id"])
+    unmended = platform.run("dlq", "edit", number, "--set", "/version=0", "--reason", "typo", check=False)
+    assert unmended.returncode == 1
+    assert "/version" in unmended.stderr
+    platform.run("dlq", "edit", number, "--set", "/version=1", "--reason", "typo", "--retry")
+    shown = json.loads(platform.run("dlq", "show", number, "-o", "json").stdout)
+    assert shown["state"] == "resolved"
+    assert shown["edits"][0]["changes"] == [{"place": "/data/version", "before": "one", "after": 1}]
+    latest = json.loads(platform.run("dlq", "replays", "-o", "json").stdout)[0]
+    assert (latest["state"], latest["resolved"]) == ("finished", 1)
+    assert platform.run("dlq", "watch", str(latest["id"])).returncode == 0
+    platform.run("dlq", "cancel", str(latest["id"]), "--dry-run")
+    platform.run("dlq", "alerts")
+    assert platform.run("dlq", "show", number, "--unmasked", check=False).returncode == 1, "no reason"
+    platform.run("dlq", "show", number, "--unmasked", "--reason", "a test")
+
+
+def test_a_service_serves_its_own_dead_letters_on_its_own_port(platform: Platform) -> None:
+    platform.run("event", "publish", PRICE, "--data", '{"sku": 6}', "--force")
+    eventually(lambda: _letters(platform, PRICE, "search-service"))
+    document = json.loads((Path(platform.state) / "installation.json").read_text())
+    token = platform.run("token", "issue", "--sub", "sam", "--role", "operations_staff").stdout.strip()
+    counts = {}
+    for service in ("search", "payment"):
+        place = document["listen"][service]
+        with httpx.Client(base_url=f"http://{place['host']}:{place['port']}/api/v1/admin/dlq") as client:
+            assert client.get("/stats").status_code == 401
+            answer = client.get("/stats", headers={"Authorization": f"Bearer {token}"})
+            counts[service] = answer.json()["data"].get(PRICE, {}).get("count", 0)
+    assert counts == {"search": 1, "payment": 0}
+    platform.run("dlq", "discard", "--topic", PRICE, "--reason", "a test", "--yes")

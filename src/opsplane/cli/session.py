@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -95,7 +96,13 @@ class Session:
 
 @asynccontextmanager
 async def session(common: Common) -> AsyncIterator[Session]:
-    """A session on the installation `common` names; raises `NotFound` when there is none."""
+    """A session on the installation `common` names; raises `NotFound` when there is none.
+
+    What rooms log goes to standard error from here on: standard output is the answer's.
+    """
+    from opsplane.telemetry import configure_logging
+
+    configure_logging("cli", sys.stderr, "warning")
     settings = config.load(config.state_directory(common.state))
     async with AsyncExitStack() as stack:
         yield Session(settings, stack)

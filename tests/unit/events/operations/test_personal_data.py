@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import structlog
 
 from opsplane.events import ConsumerGroup, Schemas, actions, consumer, deadletters, new_event
 from opsplane.events.actions import EditLetter
@@ -72,6 +73,12 @@ async def everything(client) -> str:
     dry = {"selection": {"everything": True}, "dryRun": True}
     texts.append((await client.post(f"{DLQ}/replays", json=dry)).text)
     return "".join(texts)
+
+
+@pytest.fixture(autouse=True)
+def _logs_are_seen():
+    """A command that was run in this process before may have sent them elsewhere."""
+    structlog.reset_defaults()
 
 
 @pytest.fixture
