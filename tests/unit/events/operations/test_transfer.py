@@ -121,7 +121,7 @@ async def test_bad_lines_are_named_and_nothing_is_imported(world):
 
 async def test_personal_data_is_masked_in_an_export_and_such_a_line_is_not_imported(world):
     document = {"properties": {"sku": {"x-personal": True}, "price": {}}}
-    personal = Personal(SimpleNamespace(get=lambda kind: SimpleNamespace(document=document)))
+    personal = Personal(SimpleNamespace(get=lambda kind: SimpleNamespace(document=document, scope="data")))
     await world.force({"sku": "canary-7Qx", "price": "x"})
     async with world.running(world.group()):
         await world.eventually(lambda: world.store.xlen(f"{TOPIC}.dlq"))
