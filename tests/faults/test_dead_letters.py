@@ -252,7 +252,7 @@ async def test_a_replay_whose_process_is_killed_goes_on(lab: Lab, size: Size) ->
     lab.start("service")
     await lab.fill(size)
     await lab.mend()
-    replay = await lab.replay(await lab.cause("internal"), size.rate)
+    replay = await lab.replay(await lab.cause("internal"), size.rate / 5)  # slow enough to be met midway
     for part in (4, 2):
         await lab.sent(replay, size.count // part)
         events.kill()
