@@ -95,7 +95,7 @@ async def test_a_bug_is_the_same_in_a_batch_and_alone():
             price_of(event)
 
     class Delivery:
-        consumer, event = index, {"price": "x"}
+        consumer, event, epoch = index, {"price": "x"}, 0
 
     effects = Effects(None, Deadlines())
     prints = set()
