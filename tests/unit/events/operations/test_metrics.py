@@ -52,13 +52,13 @@ class Moving:
     async def __aexit__(self, *_):
         pass
 
-    async def by(self, amount: float, seconds: float = 20.0) -> None:
+    async def by(self, amount: float, seconds: float = 90.0) -> None:
         async with asyncio.timeout(seconds):
             while await value(self._prometheus, self._promql) < self.before + amount:
                 await asyncio.sleep(0.1)
 
 
-async def settles(prometheus: Prometheus, promql: str, wanted, seconds: float = 30.0) -> None:
+async def settles(prometheus: Prometheus, promql: str, wanted, seconds: float = 90.0) -> None:
     async with asyncio.timeout(seconds):
         while not wanted(await value(prometheus, promql)):
             await asyncio.sleep(0.1)
@@ -88,14 +88,14 @@ async def test_events_published_and_handled_are_counted_and_timed(world, prometh
         Moving(prometheus, doubled) as five,
         world.running(*world.duties(), world.relay(), world.group()),
     ):
-        for number in range(0, 1000, 250):  # a lag is told for one event of each acknowledged batch
-            await world.publish(*range(number, number + 250))
-        await one.by(1000)
-        await two.by(1000)
+        for number in range(0, 300, 100):  # a lag is told for one event of each acknowledged batch
+            await world.publish(*range(number, number + 100))
+        await one.by(300)
+        await two.by(300)
         await three.by(1)
         await four.by(1)
         await world.direct.publish(TOPIC, {"sku": "a", "price": 1}, source="test")
-        await one.by(1001)
+        await one.by(301)
         event = encode(new_event(TOPIC, {"sku": "b", "price": 1}, source="test"))
         await world.broker.publish_many([Entry(TOPIC, event), Entry(TOPIC, event)])
         await five.by(1)
