@@ -20,8 +20,8 @@ class Moment(msgspec.Struct, frozen=True):
 class GroupState(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of one entry in one group.
 
-    `state` is one of: not delivered, pending, waiting, parked (behind a failed event of its subject), dead letter,
-    acknowledged, unknown (the broker is away).
+    `state` is one of: not delivered, pending, waiting (for its retry), parked (behind a failed event of its
+    subject), dead letter, acknowledged.
     """
 
     group: str

@@ -14,7 +14,7 @@ from opsplane.errors import NotFound
 from opsplane.events.envelope import Event, Undecodable, decode
 from opsplane.events.personal import Personal, View
 from opsplane.events.story import letters as dead
-from opsplane.events.story import outboxes, streams
+from opsplane.events.story import outboxes, standing, streams
 from opsplane.events.story.moments import Found, GroupState, Moment, Story
 from opsplane.events.story.streams import Copy
 from opsplane.events.story.witnesses import Hearing, Witnesses
@@ -118,7 +118,7 @@ async def _groups(hearing: Hearing, copies: Sequence[Copy]) -> tuple[list[GroupS
     for copy in copies:
         if not copy.entry:
             continue
-        found, tried = await hearing.ask("broker", streams.groups(hearing, copy), ([], []))
+        found, tried = await hearing.ask("broker", standing.groups(hearing, copy), ([], []))
         states += found
         moments += tried
     return states, moments
@@ -149,7 +149,7 @@ def _settled(state: GroupState, letters: Iterable[DictRow], done: outboxes.Rows)
     state = msgspec.structs.replace(state, done_at=at)
     for row in letters:
         if (row["consumer_group"], row["topic"]) == (state.group, state.topic) and row["state"] in OPEN:
-            shown = state.state if state.state in ("pending", "waiting") else "dead letter"
+            shown = state.state if state.state in ("pending", "waiting", "parked") else "dead letter"
             return msgspec.structs.replace(state, state=shown, dead_letter=row["id"])
     return state
 

@@ -13,6 +13,9 @@ from opsplane.errors import NotFound
 from opsplane.events import ConsumerGroup, Entry, Reject, consumer, encode, new_event
 from opsplane.events.actions import RETRY, RetryLetters
 from opsplane.events.backbone import ROOM
+from opsplane.events.broker import Done
+from opsplane.events.brokers import keys
+from opsplane.events.brokers.settling import packed
 from opsplane.events.deadletters import Selection
 from opsplane.events.delayed import delay
 from opsplane.events.personal import Personal
@@ -138,6 +141,17 @@ async def test_each_group_is_where_it_is_with_the_event(world, told):
     [state] = (await told(event_id)).groups
     [letter] = await world.letters()
     assert (state.state, state.dead_letter) == ("dead letter", letter["id"])
+    await reader.close()
+
+
+async def test_an_event_set_aside_behind_a_failed_one_is_parked(world, told):
+    first, second = await world.publish(1, 8)  # of one subject
+    await world.relay().publish_waiting()
+    reader = await world.broker.reader(GROUP, "one", [TOPIC])
+    entries = await reader.read(10, 0.1)
+    await world.broker.settle(GROUP, [Done(TOPIC, entry.id, entry.id) for entry in entries])
+    await world.store.rpush(keys.aside(GROUP, "p1"), packed({"sourceTopic": TOPIC}, entries[1].data))
+    assert [await outcome(told, event) for event in (first, second)] == ["acknowledged", "parked"]
     await reader.close()
 
 
