@@ -45,6 +45,7 @@ class RedisTenure:
         self._streams = [self._private, *streams]
         self._last = dict.fromkeys(self._streams, "0-0")
         self._one_at_a_time = asyncio.Lock()
+        self._over: Deposed | None = None
         self.epochs: Sequence[bytes] = ()
 
     @classmethod
@@ -153,14 +154,17 @@ class RedisTenure:
         if not commands:
             return []
         async with self._one_at_a_time:
+            if self._over is not None:
+                raise self._over
             if not self._connection.is_open:
                 raise BrokerUnavailable("The leader's connection to the broker is gone.")
             replies = await self._connection.pipeline(
                 [("MULTI",), *commands, ("EXEC",), ("WATCH", self._key), ("GET", self._key)]
             )
-        happened, _, mark = replies[-3:]
-        if happened is None or mark != self._mark:
-            raise self._deposed(mark)
+            happened, _, mark = replies[-3:]
+            if happened is None or mark != self._mark:
+                self._over = self._deposed(mark)  # from now on the connection watches the other's mark
+                raise self._over
         for reply in happened:
             if isinstance(reply, Exception):
                 raise CommandRefused(f"The broker refused a leader's command: {reply}", reply=str(reply))
