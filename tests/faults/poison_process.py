@@ -49,9 +49,9 @@ class AtOnce(Takeover):
                 found.append((entry, starts))
         for entry, starts in found:
             if starts > self._max_deliveries:
-                await self._run(consumer, entry)
+                await self._run(consumer, entry, stop)
             else:
-                await self._process(entry)
+                await self._process(entry, stop)
         return len(found)
 
 
