@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -19,11 +20,14 @@ from opsplane.events import (
     RetryMover,
     consumer,
     consumer_group,
+    encode,
     new_event,
 )
 from opsplane.events.brokers import keys
+from opsplane.events.brokers.settling import unpacked
 from opsplane.events.ordered import parked_subjects
-from opsplane.resilience import Retry, Stop
+from opsplane.events.tenure import LEADER
+from opsplane.resilience import BreakerPolicy, Retry, Stop
 
 TOPIC = "shop.item.deleted"  # its schema takes any object
 SECOND = "shop.item.created"
@@ -260,6 +264,44 @@ async def test_a_paused_group_reads_nothing_and_releases_nothing(world):
             await world.until(lambda: (history.of("a"), history.of("b")) == ([0, 1, 2], [0]))
 
 
+async def test_a_pause_also_stops_what_was_set_aside(world):
+    done = []
+
+    @consumer(TOPIC, group=GROUP, ordered="park", retry=Retry(3, "50ms"))
+    async def handle(found: Event, ctx: Context) -> None:
+        if found.data["n"] == 0 and not await world.store.set("failed", "1", nx=True):
+            await world.store.sadd("opsplane:paused", GROUP)
+        elif found.data["n"] == 0:
+            raise TimeoutError("slow")
+        await asyncio.sleep(0.02)
+        done.append(found.data["n"])
+
+    async with world.running(ordered(world, handle), retries(world)):
+        await emit(world, *(event("a", number) for number in range(121)))
+        await world.until(lambda: len(done) >= 10)
+        await asyncio.sleep(4.0)
+        assert len(done) < 121
+        assert await parked(world) == {"a": ("release", 121 - len(done))}
+        await world.store.srem("opsplane:paused", GROUP)
+        await world.until(lambda: done == list(range(121)))
+
+
+async def test_an_event_replayed_under_another_subject_still_releases_the_one_it_held_up(world):
+    history = History(world)
+    history.fail["a", 0] = [Reject("no")]
+    async with world.running(history.group()):
+        first = event("a", 0)
+        await emit(world, first, event("a", 1))
+        await world.until(lambda: _is(world, {"a": ("dead letter", 1)}))
+        edited = msgspec.structs.replace(first, subject="b")
+        await world.store.xadd(
+            keys.retry_stream(GROUP),
+            {"data": encode(edited), "metadata": json.dumps({"sourceTopic": TOPIC, "sourceId": "1-1"})},
+        )
+        await world.until(lambda: history.done == [("b", 0), ("a", 1)])
+        await settled(world)
+
+
 async def test_what_consumers_left_from_the_time_before_the_group_was_ordered_is_taken_over(world):
     history = History(world)
     await emit(world, *(event("a", number) for number in range(10)))
@@ -310,6 +352,63 @@ async def test_a_handler_past_its_timeout_is_ended_and_its_lane_waits(world):
     async with world.running(ordered(world, handle), retries(world)):
         await emit(world, *(event("a", number) for number in range(5)))
         await world.until(lambda: done == list(range(5)))
+
+
+async def test_an_outage_of_a_dependency_parks_nothing_and_keeps_the_order(world):
+    away, done = asyncio.Event(), []
+
+    @consumer(TOPIC, group=GROUP, ordered="park", concurrency=4, dependencies=("index",), retry=Retry(0))
+    async def handle(found: Event, ctx: Context) -> None:
+        if away.is_set():
+            raise ConnectionError("away")
+        done.append((found.subject, found.data["n"]))
+
+    away.set()
+    group = ordered(world, handle, breaker=BreakerPolicy(wait="300ms"))
+    async with world.running(group):
+        await emit(world, *(event(f"s{number % 3}", number) for number in range(30)))
+        await world.until(lambda: _open(group))
+        await asyncio.sleep(0.5)
+        assert (done, await parked(world), await world.dead(TOPIC)) == ([], {}, [])
+        away.clear()
+        await world.until(lambda: len(done) == 30)
+        await settled(world)
+    for subject in range(3):
+        assert [number for name, number in done if name == f"s{subject}"] == list(range(subject, 30, 3))
+
+
+async def test_an_event_that_ended_every_leader_is_a_dead_letter_and_holds_up_its_subject(world):
+    history = History(world)
+    await emit(world, event("a", 0), event("b", 0), event("a", 1))
+    reader = await world.broker.reader(GROUP, LEADER, [TOPIC])
+    entries = await reader.read(3, 0.1)
+    await reader.close()
+    await world.store.hset(keys.started(GROUP), keys.place(TOPIC, entries[0].id), "3")
+    async with world.running(history.group()):
+        await world.until(lambda: history.of("b") == [0])
+        await world.until(lambda: _is(world, {"a": ("dead letter", 1)}))
+    assert [metadata["reason"] for _, metadata in await world.dead(TOPIC)] == ["poison"]
+    assert history.calls == [("b", 0)]
+
+
+async def test_what_was_set_aside_and_ended_every_leader_is_a_dead_letter_too(world):
+    history = History(world)
+    history.fail["a", 0] = [TimeoutError("slow")]
+    async with world.running(history.group()):
+        await emit(world, *(event("a", number) for number in range(3)))
+        await world.until(lambda: _is(world, {"a": ("retry", 2)}))
+    first = (await world.store.lrange(keys.aside(GROUP, "a"), 0, 0))[0]
+    source = json.loads(unpacked(first)[0])["sourceId"]
+    place = keys.place(keys.aside(GROUP, "a"), keys.place(TOPIC, source))
+    await world.store.hset(keys.started(GROUP), place, "3")
+    async with world.running(history.group(), retries(world)):
+        await world.until(lambda: _is(world, {"a": ("dead letter", 1)}))
+    assert history.of("a") == [0]
+    assert [metadata["reason"] for _, metadata in await world.dead(TOPIC)] == ["poison"]
+
+
+def _open(group):
+    return bool(group._guard.breakers.open)
 
 
 async def _is(world, wanted):
