@@ -5,7 +5,8 @@
 Every hundredth event fails when it is first tried. The options that plant a defect change this process only:
 
 - `--all-lead`: nobody asks who leads, and no step is refused because another does;
-- `--blind`: the leader does not look whether the session lives that holds its leadership;
+- `--blind`: the leader does not look whether the session lives that holds its leadership, and hears late from the broker
+  that another leads;
 - `--unfenced`: effects are not held against the epoch.
 """
 
@@ -31,7 +32,7 @@ from opsplane.events import (
     consumer,
 )
 from opsplane.events.brokers.tenure import RedisTenure
-from opsplane.events.fence import Fence
+from opsplane.events.fence import Deposed, Fence
 from opsplane.events.ordered import group as ordered
 from opsplane.resilience import Retry, Stop, run_duties
 
@@ -84,6 +85,17 @@ async def _unwatched(self: RedisTenure, commands: Any) -> list[Any]:
     return await self._connection.transaction(commands) if commands else []
 
 
+_step = RedisTenure._step
+
+
+async def _late(self: RedisTenure, commands: Any) -> list[Any]:
+    try:
+        return await _step(self, commands)
+    except Deposed:
+        await asyncio.sleep(3.0)
+        raise
+
+
 async def _held(*_: Any) -> None:
     return None
 
@@ -94,7 +106,7 @@ def plant(options: argparse.Namespace) -> None:
         vars(ordered)["take_epoch"] = _first
         Leader.hold, Leader.still, RedisTenure._step = _always, _yes, _unwatched  # type: ignore[method-assign,assignment]
     if options.blind:
-        Leader.still = _yes  # type: ignore[method-assign]
+        Leader.still, RedisTenure._step = _yes, _late  # type: ignore[method-assign]
     if options.all_lead or options.unfenced:
         Fence.hold = _held  # type: ignore[method-assign]
 

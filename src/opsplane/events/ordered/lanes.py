@@ -46,6 +46,11 @@ class Lane:
         queue = self.first or self.waiting
         return queue.popleft() if queue else None
 
+    def works(self) -> Iterator[Work]:
+        """All its events that are held."""
+        yield from self.first
+        yield from self.waiting
+
     def take_waiting(self) -> list[Work]:
         """All events that wait as they were read."""
         taken = list(self.waiting)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
 
 from opsplane.events.breakers import Guard
 from opsplane.events.broker import Broker, Delivered
+from opsplane.events.brokers import keys
 from opsplane.events.chain import Work, mark_seen
 from opsplane.events.gate import Gate
 from opsplane.events.handling import Handling
@@ -49,25 +50,44 @@ class LaneWork:
         self._max_deliveries = max_deliveries
 
     async def recover(self, *, park: bool) -> None:
-        """Take up what former leaders left, one entry at a time, their starts counted; then lanes may run.
+        """Take up what former leaders left. Without `park` nothing is to wait any more that was parked before.
 
-        Without `park` nothing is to wait any more that was parked before.
+        Starts are counted. What was counted before may be what ends processes, so it is run now, one at a time; the
+        rest waits for its workers.
         """
         await self._until_open()
         await self._handling.epochs.look(self._broker, self._handling.group)
         for subject, (parked, aside) in (await self._tenure.parked()).items():
             self.lanes.restore(Lane(subject, parked, aside, park=park))
         pending = await self._tenure.pending()
-        private = [entry for entry in pending if entry.is_private]
-        for entry in private:
-            await self._recover_one(entry)
-        for lane in self._releasing():
-            await self._drain(lane, 1)
-        for entry in pending[len(private) :]:
-            await self._recover_one(entry)
-        await self._settler.flush()
-        for lane in self._releasing():
+        lanes = dict.fromkeys(await self._put(pending, recovered=True))
+        await self._run_suspects(lanes, await self._started(pending))
+        for lane in [*lanes, *self._releasing()]:
             self.lanes.queue(lane)
+        if pending:
+            log.info("events.recovered", group=self._handling.group, count=len(pending))
+
+    async def _run_suspects(self, lanes: Iterable[Lane], suspects: Set[tuple[str, str]]) -> None:
+        """Run what was started and perhaps ended its process, with what stands before it in its lane."""
+        for lane in lanes:
+            while any((one.entry.stream, one.entry.id) in suspects for one in lane.works()):
+                if self._stop.is_set():
+                    return
+                await self._step(lane, 1)
+        for lane in self._releasing():
+            if await self._started(await self._tenure.aside(lane.subject, 1)):
+                await self._drain(lane, 1)
+        await self._settler.flush()
+
+    async def _started(self, entries: Sequence[Delivered]) -> set[tuple[str, str]]:
+        """Those entries whose handling was started by a leader that did not come to settle them."""
+        if not entries:
+            return set()
+        places = [keys.place(entry.stream, entry.id) for entry in entries]
+        counts = await self._broker.call("HMGET", keys.started(self._handling.group), *places)
+        return {
+            (entry.stream, entry.id) for entry, count in zip(entries, counts, strict=True) if int(count or 0)
+        }
 
     async def feed(self, entries: Sequence[Delivered]) -> None:
         """Put entries that were read into their lanes."""
@@ -92,16 +112,20 @@ class LaneWork:
     async def _turn(self, lane: Lane) -> None:
         """Work on one lane, for a while: others are waiting, too."""
         for _ in range(PAGE):
-            if self._stop.is_set():
+            if self._stop.is_set() or not await self._step(lane, PAGE):
                 return
-            if lane.is_releasing and not lane.first:
-                await self._drain(lane, PAGE)
-            elif (work := lane.take()) is None:
-                return
-            elif lane.parked is not None and not work.entry.is_private:
-                await self._set_aside(lane, [work, *lane.take_waiting()])
-            else:
-                await self._run(lane, work)
+
+    async def _step(self, lane: Lane, count: int) -> bool:
+        """Whether there was something to do: the next event, or up to `count` of those that were set aside."""
+        if lane.is_releasing and not lane.first:
+            await self._drain(lane, count)
+        elif (work := lane.take()) is None:
+            return False
+        elif lane.parked is not None and not work.entry.is_private:
+            await self._set_aside(lane, [work, *lane.take_waiting()])
+        else:
+            await self._run(lane, work)
+        return True
 
     async def _drain(self, lane: Lane, count: int) -> None:
         """Handle the next events that were set aside; those read meanwhile make room for other subjects."""
@@ -154,19 +178,6 @@ class LaneWork:
             return False
         await self._settler.poison(work, starts - 1)
         return True
-
-    async def _recover_one(self, entry: Delivered) -> None:
-        if self._stop.is_set():
-            return
-        for lane in await self._put([entry], recovered=True):
-            work = lane.take()
-            assert work is not None
-            if lane.parked is not None and not entry.is_private:
-                await self._set_aside(lane, [work])
-            else:
-                log.info("events.recovered", group=self._handling.group, entry=entry.id, stream=entry.stream)
-                await self._run(lane, work)
-            self.lanes.leave(lane)
 
     async def _put(self, entries: Sequence[Delivered], *, recovered: bool = False) -> list[Lane]:
         works = []

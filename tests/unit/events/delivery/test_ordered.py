@@ -391,6 +391,21 @@ async def test_an_event_that_ended_every_leader_is_a_dead_letter_and_holds_up_it
     assert history.calls == [("b", 0)]
 
 
+@pytest.mark.parametrize(("started", "together"), [("0", True), ("1", False)])
+async def test_only_what_may_have_ended_a_leader_is_run_one_at_a_time(world, started, together):
+    history = History(world)
+    await emit(world, *(event(f"s{number}", number) for number in range(8)))
+    reader = await world.broker.reader(GROUP, LEADER, [TOPIC])
+    for entry in await reader.read(8, 0.1):
+        await world.store.hset(keys.started(GROUP), keys.place(TOPIC, entry.id), started)
+    await reader.close()
+    async with world.running(history.group()):
+        await world.until(lambda: len(history.done) == 8)
+        await settled(world)
+    assert (history.most > 1) is together
+    assert await world.store.hgetall(keys.started(GROUP)) == {}
+
+
 async def test_what_was_set_aside_and_ended_every_leader_is_a_dead_letter_too(world):
     history = History(world)
     history.fail["a", 0] = [TimeoutError("slow")]

@@ -176,7 +176,7 @@ async def test_after_a_lost_broker_a_parked_subject_begins_again_with_what_held_
             await world.outbox.publish(tx, *events)
         await world.eventually(lambda: parked(world, [("p", "dead letter", 2)]))
         await letter(world)
-        await asyncio.sleep(2.2)  # two checkpoints
+        await world.eventually(lambda: checkpointed(world, pending=2))
         await world.store.flushall()
         await world.eventually(lambda: lost(world))
         await rebuild(world.backbone)
@@ -194,6 +194,12 @@ async def test_after_a_lost_broker_a_parked_subject_begins_again_with_what_held_
 
 async def handled(index, wanted):
     return index.done == wanted
+
+
+async def checkpointed(world, *, pending):
+    """The events role has noted the position now, which it does when it has found the stream."""
+    rows = await world.pool.fetch("select * from group_checkpoint where pending = %s", [pending])
+    return len(rows) == 1
 
 
 async def failures(world, number, count):
