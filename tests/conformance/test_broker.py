@@ -359,6 +359,25 @@ async def test_lost_connections_are_made_again_and_nothing_is_missed(subject, du
         await until(lambda: set(seen) == set(range(5)))
 
 
+async def test_an_interruption_can_be_noticed_although_calls_go_on(subject):
+    await subject.publish(1)
+    before = subject.broker.interruptions
+    await subject.disconnect()
+    await until(lambda: subject.broker.interruptions == before + 1)
+    await subject.publish(2)
+    assert subject.broker.interruptions == before + 1
+
+
+async def test_a_reader_whose_connection_was_lost_does_not_pretend_it_was_not(subject):
+    reader = await subject.broker.reader(GROUP, "one", [TOPIC])
+    await subject.disconnect()
+    await asyncio.sleep(0.05)
+    for _ in range(2):
+        with pytest.raises(BrokerUnavailable):
+            await reader.read(1, 0.01)
+    await reader.close()
+
+
 async def test_calls_side_by_side_get_their_own_answers(subject):
     echoes = await asyncio.gather(*(subject.broker.call("ECHO", f"n{number}") for number in range(500)))
     assert [one.decode() for one in echoes] == [f"n{number}" for number in range(500)]

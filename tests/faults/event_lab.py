@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 import time
@@ -13,6 +14,8 @@ from typing import Any, NamedTuple
 
 import psycopg
 import redis.asyncio as redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ConstantBackoff
 from tests.faults.event_process import GROUP, TOPIC
 
 from opsplane.database import Pool, migrate
@@ -55,7 +58,7 @@ class Lab:
     def __init__(self, pool: Pool, url: str, notes: Path) -> None:
         self.pool, self.url, self.notes = pool, url, notes
         self.dsn = str.__str__(pool.dsn)
-        self.store: redis.Redis = redis.from_url(url)
+        self.store: redis.Redis = redis.from_url(url, retry=Retry(ConstantBackoff(0.1), 20))
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def start(self, role: str, *options: object) -> subprocess.Popen[bytes]:
@@ -83,11 +86,8 @@ class Lab:
         return int(row["n"]) if row else 0
 
     async def length(self) -> int:
-        """How many entries the topic has; a broker that is away has none."""
-        try:
-            return int(await self.store.xlen(TOPIC))
-        except redis.ConnectionError:
-            return 0
+        """How many entries the topic has."""
+        return int(await self.store.xlen(TOPIC))
 
     async def held(self, process: subprocess.Popen[bytes]) -> int:
         """How many entries a consumer's process was given and has not acknowledged."""
@@ -101,6 +101,7 @@ class Lab:
         """Whether the statement's `n` reached `least` before `seconds` passed without it growing."""
         best, deadline = -1, time.monotonic() + seconds
         while True:
+            asked = time.monotonic()
             try:
                 found = await self.number(statement)
             except (psycopg.OperationalError, Unavailable):
@@ -111,7 +112,7 @@ class Lab:
                 best, deadline = found, time.monotonic() + seconds
             if time.monotonic() > deadline:
                 return False
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02 + 3 * (time.monotonic() - asked))
 
     async def finished(self, writer: subprocess.Popen[bytes], seconds: float = 90.0) -> bool:
         """Whether the writer ended and every event it committed had its effect, `seconds` without progress given."""
@@ -120,6 +121,15 @@ class Lab:
         return await self.until(
             EFFECTS, await self.number("select count(*) as n from outbox"), seconds=seconds
         )
+
+    async def all_sent(self) -> bool:
+        """Whether no event waits in the outbox."""
+        return await self.number(WAITING) == 0
+
+    def taken_back(self) -> int:
+        """How many entries relays found lost by a restarted broker and sent again."""
+        log = self.notes.with_name("relay.log").read_text()
+        return sum(int(count) for count in re.findall(r"events\.tail_lost .*?count=(\d+)", log))
 
     def acknowledged(self) -> set[str]:
         """The ids of the events the writer was told are committed."""

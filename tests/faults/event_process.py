@@ -79,6 +79,8 @@ class MarksFirst(Relay):
         real, entries = self._broker, []
 
         class Later:
+            interruptions = self._interruptions  # and it does not look back either
+
             async def publish_many(self, found: Sequence[Entry]) -> list[str]:
                 entries.extend(found)
                 return ["0-1"] * len(entries)
@@ -91,6 +93,13 @@ class MarksFirst(Relay):
         await asyncio.sleep(0.01)
         await real.publish_many(entries)
         return count
+
+
+class NeverLooksBack(Relay):
+    """The planted defect: a relay that takes a restarted broker for the one it knew."""
+
+    async def _look_back(self) -> None:
+        self._interruptions = self._broker.interruptions
 
 
 class AcknowledgesFirst(ConsumerGroup):
@@ -125,12 +134,13 @@ def handler(options: argparse.Namespace) -> Consumer:
 
 def duties(pool: Pool, broker: Broker, doorbell: Doorbell, options: argparse.Namespace) -> list[Duty]:
     if options.role == "relay":
-        return [(MarksFirst if options.marks_first else Relay)("shop", pool, broker, doorbell)]
+        kind = MarksFirst if options.marks_first else NeverLooksBack if options.never_looks_back else Relay
+        return [kind("shop", pool, broker, doorbell)]
     if options.role == "events":
         return events_duties(pool, broker, [options.group], [TOPIC])
     service = Service("shop", pool, Outbox(SCHEMAS, "shop", doorbell), SYSTEM)
-    kind = AcknowledgesFirst if options.acknowledges_first else ConsumerGroup
-    return [kind([handler(options)], service, broker, SCHEMAS)]
+    group = AcknowledgesFirst if options.acknowledges_first else ConsumerGroup
+    return [group([handler(options)], service, broker, SCHEMAS)]
 
 
 async def main(options: argparse.Namespace) -> None:

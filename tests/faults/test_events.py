@@ -7,15 +7,31 @@ with the suite, `make faults` runs the long one; both print their figures.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import os
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 from tests.faults.event_lab import EFFECTS, PUBLISHED, WAITING, Lab, Order, Verdict, eventually, lab_on
 
+from opsplane.embedded import Valkey
+from opsplane.embedded.ports import free_ports
+
 
 def sizes(short: tuple[int, ...], long: tuple[int, ...]) -> list[object]:
     return [short, pytest.param(*long, marks=[pytest.mark.long, pytest.mark.timeout(480)])]
+
+
+@pytest.fixture
+def engine(engine_directory: Path) -> Iterator[Valkey]:
+    """A broker of this experiment's own, as every installation has it."""
+    passwords = dict.fromkeys(("events", "service", "admin"), secrets.token_urlsafe(8))
+    place = engine_directory / f"valkey-{secrets.token_hex(4)}"
+    found = Valkey(place, port=free_ports(1)[0], passwords=passwords, log=place.with_suffix(".log"))
+    found.start()
+    yield found
+    found.stop()
 
 
 @pytest.fixture
@@ -126,3 +142,68 @@ async def test_planted_a_consumer_that_acknowledges_first_is_seen_to_lose(lab: L
     await kill_consumers(lab, 3, "--acknowledges-first")
     assert not await lab.finished(writer, seconds=7.0)  # longer than a lease
     assert (await lab.verdict()).lost > 0
+
+
+async def kill_brokers(lab: Lab, engine: Valkey, count: int, times: int, *, cut: int = 0) -> None:
+    """Kill the broker again and again on its way through the events, cutting `cut` bytes off its log each time."""
+    for kill in range(times):
+        least = count * (kill + 1) // (times + 1)
+        await eventually(lambda least=least: reached(lab.length, least), seconds=120.0)
+        assert engine.child is not None
+        await asyncio.to_thread(engine.child.kill)
+        if cut:
+            log = max((engine.data / "appendonlydir").glob("*.incr.aof"))
+            os.truncate(log, max(0, log.stat().st_size - cut))
+        await asyncio.to_thread(engine.start)
+
+
+async def reached(number: Callable[[], Awaitable[int]], least: int) -> bool:
+    return await number() >= least
+
+
+@pytest.mark.parametrize(("count", "times"), sizes((3_000, 2), (500_000, 50)))
+async def test_broker_killed_again_and_again(
+    database: str, engine: Valkey, tmp_path: Path, count: int, times: int
+) -> None:
+    async with lab_on(database, engine.url("admin"), tmp_path / "notes") as lab:
+        for role in ("relay", "consumer", "events"):
+            lab.start(role)
+        writer = lab.write(count, size=count // 200)
+        await kill_brokers(lab, engine, count, times)
+        assert await lab.finished(writer)
+        verdict, order = await lab.verdict(), await lab.order()
+    print(f"\nkill -9 of the broker: {times} times: {verdict}, {order}, {lab.taken_back()} sent again")
+    assert verdict == Verdict(count, 0, 0, 0)
+    assert order.disordered == 0
+
+
+async def _cut(lab: Lab, engine: Valkey, *options: str) -> bool:
+    """Whether every event had its effect although the broker lost the end of its log, unread, twice."""
+    lab.start("relay", *options)
+    writer = lab.write(3_000, pace=0.005)
+    await kill_brokers(lab, engine, 3_000, 2, cut=100_000)
+    writer.wait()
+    await eventually(lab.all_sent)
+    lab.start("consumer")
+    return await lab.finished(writer, seconds=3.0)
+
+
+async def test_what_a_power_cut_costs_the_broker_is_sent_again(
+    database: str, engine: Valkey, tmp_path: Path
+) -> None:
+    async with lab_on(database, engine.url("admin"), tmp_path / "notes") as lab:
+        finished = await _cut(lab, engine)
+        verdict, order = await lab.verdict(), await lab.order()
+    print(f"\nend of the broker's log lost: twice: {verdict}, {order}, {lab.taken_back()} sent again")
+    assert finished
+    assert verdict == Verdict(3_000, 0, 0, 0)
+    assert order.disordered == 0
+    assert lab.taken_back() > 0  # the fault did cost entries
+
+
+async def test_planted_a_relay_that_never_looks_back_is_seen_to_lose(
+    database: str, engine: Valkey, tmp_path: Path
+) -> None:
+    async with lab_on(database, engine.url("admin"), tmp_path / "notes") as lab:
+        assert not await _cut(lab, engine, "--never-looks-back")
+        assert (await lab.verdict()).lost > 0

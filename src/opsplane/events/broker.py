@@ -69,7 +69,11 @@ class Reader(Protocol):
     epochs: Sequence[bytes]
 
     async def read(self, count: int, block: float) -> list[Delivered]:
-        """At most `count` new entries, waiting `block` seconds for the first."""
+        """At most `count` new entries, waiting `block` seconds for the first.
+
+        Raises `BrokerUnavailable` for good once the connection was lost: what this consumer holds may not be what
+        it knows of.
+        """
         ...
 
     async def close(self) -> None:
@@ -79,6 +83,11 @@ class Reader(Protocol):
 
 class Broker(Protocol):
     """The seam between event processing and what stores the streams."""
+
+    @property
+    def interruptions(self) -> int:
+        """How often the connection that publishes was lost: a broker that was restarted may lack its last writes."""
+        ...
 
     async def publish_many(self, entries: Iterable[Entry]) -> list[str]:
         """The stream ids of the entries, in order, once the broker has them all; raises `PartlyPublished`."""

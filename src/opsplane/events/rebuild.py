@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 from psycopg.rows import DictRow
@@ -155,9 +156,14 @@ async def _lost(
             there = await asyncio.gather(
                 *(backbone.broker.call("XRANGE", topic, row["stream_id"], row["stream_id"]) for row in rows)
             )
-            gone = [row for row, entry in zip(rows, there, strict=True) if not entry]
+            gone = [row for row, found in zip(rows, there, strict=True) if not _is(row, found)]
             if gone:
                 yield database, gone
+
+
+def _is(row: DictRow, found: Sequence[Any]) -> bool:
+    """Whether the entry found under the event's id is the event: an emptied stream gives ids of that millisecond again."""
+    return any(row["envelope"][:-1] in field for _, fields in found for field in fields)
 
 
 def _handled(rows: Sequence[DictRow], position: _Position | None) -> list[str]:

@@ -10,11 +10,12 @@ from typing import Any
 from psycopg.rows import DictRow
 
 from opsplane.database import Bell, Connection, Doorbell, Leader, Pool, sql
-from opsplane.events.broker import Broker, Entry, PartlyPublished
+from opsplane.events.broker import Broker, BrokerUnavailable, Entry, PartlyPublished
 from opsplane.events.envelope import numbered
 from opsplane.events.fullness import FullStreams
 from opsplane.events.outbox import CHANNEL
-from opsplane.resilience import Stop
+from opsplane.events.tail import take_back_lost
+from opsplane.resilience import Backoff, Stop
 from opsplane.telemetry import counter, gauge, get_logger
 
 log = get_logger("events")
@@ -26,6 +27,7 @@ _lag = gauge("outbox_lag_seconds", "Age of the oldest event waiting in the outbo
 BATCH = 1000
 POLL = 0.25
 HOUSEKEEPING = 5.0
+_AWAY = Backoff(0.1, 2.0)
 
 
 class Relay:
@@ -33,7 +35,8 @@ class Relay:
 
     It takes unpublished rows, not ids above a mark: ids are drawn before commit. A crash between sending and
     marking sends the tail again with the same sequence numbers, since per subject ids are in commit order. Delayed
-    rows are left alone until they are due; of rows that are due together, the lower id goes first.
+    rows are left alone until they are due; of rows that are due together, the lower id goes first. Whenever the
+    broker was away, what it lost of its last writes is sent first.
     """
 
     def __init__(
@@ -56,17 +59,19 @@ class Relay:
         self._inbox_retention = inbox_retention
         self._full = full
         self._counters: dict[tuple[str, str], int] = {}
+        self._interruptions = -1
 
     async def run(self, stop: Stop) -> None:
         """Publish until `stop`."""
         leader = Leader(self._pool.dsn, f"outbox relay {self._database}")
         async with leader.hold(stop) as held, self._doorbell.listen(CHANNEL) as bell:
             self._counters.clear()
+            self._interruptions = -1
             if held:
                 await self._publish_until(stop, leader, bell)
 
     async def _publish_until(self, stop: Stop, leader: Leader, bell: Bell) -> None:
-        clean_at = 0.0
+        clean_at, failures = 0.0, 0
         while not stop.is_set():
             if (
                 time.monotonic() >= clean_at
@@ -75,7 +80,14 @@ class Relay:
                     raise ConnectionError("The session that holds the relay's lock is gone.")
                 await self._keep_house()
                 clean_at = time.monotonic() + HOUSEKEEPING
-            count = await self.publish_waiting()
+            try:
+                count = await self.publish_waiting()
+            except BrokerUnavailable as error:
+                failures += 1
+                log.warning("events.relay_waits", database=self._database, error=error.message)
+                await stop.wait(_AWAY.delay(failures))
+                continue
+            failures = 0
             if count < BATCH:
                 await bell.wait(await self._pause())
 
@@ -87,6 +99,8 @@ class Relay:
 
     async def publish_waiting(self) -> int:
         """How many events of one batch were published and marked now; those of full streams wait."""
+        if self._broker.interruptions != self._interruptions:
+            await self._look_back()
         without = await self._full.rejecting() if self._full is not None else ()
         wanted = {"without": list(without), "limit": BATCH}
         rows = await self._pool.fetch(sql(__package__, "select_unpublished"), wanted)
@@ -97,6 +111,8 @@ class Relay:
             Entry(row["topic"], numbered(row["envelope"], number) if number else row["envelope"])
             for row, number in zip(rows, numbers, strict=True)
         ]
+        if self._broker.interruptions != self._interruptions:
+            return 0  # what was lost meanwhile goes first
         try:
             stream_ids = await self._broker.publish_many(entries)
         except PartlyPublished as error:
@@ -109,6 +125,11 @@ class Relay:
             raise
         await self._mark(rows, stream_ids, numbers)
         return len(rows)
+
+    async def _look_back(self) -> None:
+        interruptions = self._broker.interruptions
+        await take_back_lost(self._pool, self._broker)
+        self._interruptions = interruptions
 
     async def _numbers(self, rows: Sequence[DictRow]) -> list[int]:
         subjects = {(row["topic"], row["subject"]) for row in rows if row["subject"]} - self._counters.keys()
@@ -127,8 +148,9 @@ class Relay:
                 numbers.append(0)
                 continue
             key = (row["topic"], row["subject"])
-            reached[key] = reached.get(key, self._counters[key]) + 1
-            numbers.append(reached[key])
+            last = reached.get(key, self._counters[key])
+            numbers.append(row["sequence"] or last + 1)
+            reached[key] = max(last, numbers[-1])
         return numbers
 
     async def _mark(self, rows: Sequence[DictRow], ids: list[str], numbers: list[int]) -> None:
@@ -144,7 +166,8 @@ class Relay:
         reached: dict[tuple[str, str], int] = {}
         for row, number in zip(rows, numbers, strict=True):
             if number:
-                reached[row["topic"], row["subject"]] = number
+                key = (row["topic"], row["subject"])
+                reached[key] = max(number, reached.get(key, self._counters.get(key, 0)))
         if reached:
             topics, subjects = zip(*sorted(reached), strict=True)
             last = [reached[key] for key in sorted(reached)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from opsplane.events.broker import Delivered, Done, Entry, PartlyPublished, Reader
+from opsplane.events.broker import BrokerUnavailable, Delivered, Done, Entry, PartlyPublished, Reader
 from opsplane.events.brokers import keys, settling
 from opsplane.events.brokers.entries import delivered
 from opsplane.events.brokers.leases import LEASE_MS, LeaseKeeper
@@ -42,11 +42,21 @@ class RedisStreams:
         self._recovery = Recovery(self._connection)
         self._strict = StrictWriter(self._address)
 
+    @property
+    def interruptions(self) -> int:
+        """How often the connection was lost."""
+        return self._connection.losses
+
     async def publish_many(self, entries: Iterable[Entry]) -> list[str]:
-        """The stream ids of the entries, in order; after a refusal nothing more is sent."""
+        """The stream ids of the entries, in order; after a refusal or a lost connection nothing more is sent."""
         commands = [settling.added(entry.stream, entry.data, entry.metadata) for entry in entries]
         ids: list[str] = []
+        losses = self._connection.losses
         for first in range(0, len(commands), _CHUNK):
+            if self._connection.losses != losses:
+                raise BrokerUnavailable(
+                    "The broker closed the connection; it may not have kept the first entries."
+                )
             replies = await self._connection.pipeline(commands[first : first + _CHUNK], errors=False)
             try:
                 ids += [reply.decode() for reply in replies]
@@ -200,6 +210,10 @@ class StreamReader:
 
     async def read(self, count: int, block: float) -> list[Delivered]:
         """New entries; groups lost with the broker's memory are created again."""
+        if self._connection.losses:
+            raise BrokerUnavailable(
+                "The broker closed the connection; it may not know what this consumer has done."
+            )
         read = (
             "XREADGROUP", "GROUP", self._group, self._consumer, "COUNT", str(count), "BLOCK",
             str(max(1, int(block * 1000))), "STREAMS", *self._streams, *[">"] * len(self._streams),

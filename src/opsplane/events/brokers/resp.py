@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -42,8 +42,9 @@ class Address:
 
 
 class _Protocol(asyncio.Protocol):
-    def __init__(self, patience: float) -> None:
+    def __init__(self, patience: float, lost: Callable[[], None]) -> None:
         self._patience = patience
+        self._tell_lost = lost
         self._heard = 0.0
         self._watch: asyncio.TimerHandle | None = None
         self._reader = hiredis.Reader()
@@ -59,6 +60,7 @@ class _Protocol(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
         self.lost.set()
+        self._tell_lost()
         if self._watch is not None:
             self._watch.cancel()
         self._writable.set()
@@ -117,10 +119,11 @@ class _Protocol(asyncio.Protocol):
 class Connection:
     """One connection, made on first use and again after it was lost; `timeout` seconds of silence lose it.
 
-    A server with a known critical hole is refused unless `allow_vulnerable`.
+    A server with a known critical hole is refused unless `allow_vulnerable`. `losses` counts lost connections.
     """
 
     def __init__(self, address: Address, timeout: float = 10.0, *, allow_vulnerable: bool = False) -> None:
+        self.losses = 0
         self._address = address
         self._timeout = timeout
         self._allow_vulnerable = allow_vulnerable
@@ -161,6 +164,9 @@ class Connection:
             protocol.transport.abort()
             await protocol.lost.wait()
 
+    def _lost(self) -> None:
+        self.losses += 1
+
     async def _connected(self) -> _Protocol:
         async with self._connecting:
             if self._protocol is not None and self._protocol.transport is not None:
@@ -192,7 +198,7 @@ class Connection:
         loop, address = asyncio.get_running_loop(), self._address
 
         def protocol() -> _Protocol:
-            return _Protocol(self._timeout)
+            return _Protocol(self._timeout, self._lost)
 
         try:
             async with asyncio.timeout(self._timeout):

@@ -71,6 +71,48 @@ async def test_an_event_committed_late_is_not_passed_over(world):
     assert [event.data["sku"] for event in await stream(world)] == ["p2", "p1"]
 
 
+async def lose(world, count, topic=TOPIC):
+    """The last entries of a topic are gone."""
+    for entry_id, _ in (await world.store.xrevrange(topic))[:count]:
+        await world.store.xdel(topic, entry_id)
+
+
+async def test_what_the_broker_lost_of_its_last_writes_is_sent_first_under_its_numbers(world):
+    events = [world.item(number) for number in range(20)]
+    await publish(world, *events[:15], new_event(OTHER, {}, source="shop"))
+    await drain(world)
+    await world.store.delete(OTHER)
+    await lose(world, 6)
+    await publish(world, *events[15:])
+    await drain(world)
+    found = await stream(world)
+    assert [event.id for event in found] == [event.id for event in events]
+    assert [event.sequence for event in found if event.subject == "p1"] == [str(n + 1) for n in range(7)]
+    assert len(await stream(world, OTHER)) == 1
+    await publish(world, world.item(1))
+    await drain(world)
+    assert (await stream(world))[-1].sequence == "8"
+
+
+async def test_a_broker_that_was_emptied_is_left_to_a_rebuild(world):
+    await publish(world, world.item(1), world.item(2))
+    await drain(world)
+    await world.store.delete(TOPIC)
+    await drain(world)
+    assert await stream(world) == []
+
+
+async def test_entries_trimmed_on_purpose_do_not_come_back(world):
+    await publish(world, *[world.item(number) for number in range(10)])
+    await drain(world)
+    await asyncio.sleep(0.002)  # the last entry's millisecond is its own
+    await publish(world, world.item(10))
+    await drain(world)
+    await world.store.xtrim(TOPIC, maxlen=1, approximate=False)
+    await drain(world)
+    assert len(await stream(world)) == 1
+
+
 async def test_one_refused_topic_does_not_hold_up_the_others(world):
     await world.store.set(OTHER, "no stream")
     await publish(world, new_event(OTHER, {}, source="shop"), world.item(1))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
@@ -55,6 +56,20 @@ async def test_events_nobody_had_read_come_back_in_their_order_and_with_their_nu
     assert (await rebuild(world.backbone)).refilled == {}
     async with world.running(*world.duties(), world.group()):
         await until_handled(world, ids)
+
+
+async def test_another_entry_under_an_events_old_id_does_not_pass_for_it(world):
+    async with world.running(world.relay()):
+        ids = await world.publish(1, 2)
+        await world.eventually(lambda: _length(world, 2))
+    first = (await world.store.xrange(TOPIC))[0][0]
+    await world.store.flushall()
+    await world.store.xadd(TOPIC, {"data": b"{}"}, first)
+    assert (await rebuild(world.backbone)).refilled == {TOPIC: 2}
+    assert [json.loads(fields[b"data"]).get("id") for _, fields in await world.store.xrange(TOPIC)] == [
+        None,
+        *ids,
+    ]
 
 
 async def test_groups_without_an_inbox_are_listed_and_need_a_yes(world):
