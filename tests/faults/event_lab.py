@@ -33,6 +33,9 @@ SOURCES = {
 WAITING = "select count(*) as n from outbox where published_at is null"
 PUBLISHED = "select count(*) as n from outbox where published_at is not null"
 EFFECTS = "select count(distinct event_id) as n from effect"
+NOTED = """
+    select count(*) as n from group_checkpoint join broker_incarnation using (incarnation) where lost_at is null
+"""
 BURIED = "select count(*) as n from dead_letter"
 
 
@@ -170,6 +173,10 @@ class Lab:
             return await rebuild(Backbone(self.pool, broker, "alice", {"shop": self.pool}), yes=yes)
         finally:
             await broker.close()
+
+    async def noted(self) -> bool:
+        """Whether the group's position is written for the broker as it is now."""
+        return await self.number(NOTED) > 0
 
     async def wiped(self) -> bool:
         """Whether a loss of the broker was noticed and not repaired yet."""

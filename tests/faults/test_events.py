@@ -8,30 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from tests.faults.event_lab import EFFECTS, PUBLISHED, WAITING, Lab, Order, Verdict, eventually, lab_on
+from tests.faults.event_process import GROUP
 
-from opsplane.embedded import Valkey
-from opsplane.embedded.ports import free_ports
+from opsplane.embedded import Postgres, Valkey
+from opsplane.embedded.postgres import PostgresFailed
+from opsplane.events.rebuild import Unconfirmed
 
 
 def sizes(short: tuple[int, ...], long: tuple[int, ...]) -> list[object]:
     return [short, pytest.param(*long, marks=[pytest.mark.long, pytest.mark.timeout(480)])]
-
-
-@pytest.fixture
-def engine(engine_directory: Path) -> Iterator[Valkey]:
-    """A broker of this experiment's own, as every installation has it."""
-    passwords = dict.fromkeys(("events", "service", "admin"), secrets.token_urlsafe(8))
-    place = engine_directory / f"valkey-{secrets.token_hex(4)}"
-    found = Valkey(place, port=free_ports(1)[0], passwords=passwords, log=place.with_suffix(".log"))
-    found.start()
-    yield found
-    found.stop()
 
 
 @pytest.fixture
@@ -206,4 +198,139 @@ async def test_planted_a_relay_that_never_looks_back_is_seen_to_lose(
 ) -> None:
     async with lab_on(database, engine.url("admin"), tmp_path / "notes") as lab:
         assert not await _cut(lab, engine, "--never-looks-back")
+        assert (await lab.verdict()).lost > 0
+
+
+async def flush(lab: Lab, count: int, times: int) -> int:
+    """How many events rebuilds put back, of a broker emptied again and again while it is written and read."""
+    refilled = 0
+    for nth in range(times):
+        least = count * (nth + 1) // (times + 2)
+        await eventually(lambda least=least: reached(lambda: lab.number(EFFECTS), least), seconds=120.0)
+        await eventually(lab.noted)
+        await lab.store.flushall()
+        await eventually(lab.wiped)
+        refilled += sum((await lab.rebuild()).refilled.values())
+    return refilled
+
+
+@pytest.mark.parametrize(("count", "times"), sizes((2_000, 1), (50_000, 10)))
+async def test_broker_emptied_under_load_and_rebuilt(lab: Lab, count: int, times: int) -> None:
+    lab.start("relay")
+    lab.start("events")
+    lab.start("consumer", "--slow", "0.0005")
+    writer = lab.write(count, size=count // 200, pace=times / 200)
+    refilled = await flush(lab, count, times)
+    assert await lab.finished(writer)
+    verdict = await lab.verdict()
+    print(f"\nFLUSHALL and rebuild: {times} times, {refilled} put back: {verdict}")
+    assert verdict == Verdict(count, 0, 0, 0)
+    assert refilled > 0
+    assert (await lab.rebuild()).refilled == {}
+
+
+async def test_planted_without_a_rebuild_the_loss_is_seen(lab: Lab) -> None:
+    lab.start("relay")
+    lab.start("events")
+    lab.start("consumer", "--slow", "0.001")
+    writer = lab.write(2_000)
+    await eventually(lambda: reached(lambda: lab.number(EFFECTS), 300))
+    await lab.store.flushall()
+    assert not await lab.finished(writer, seconds=3.0)
+    assert (await lab.verdict()).lost > 0
+
+
+async def test_planted_a_consumer_without_inbox_needs_a_yes_and_is_seen_to_double(lab: Lab) -> None:
+    lab.start("relay")
+    lab.start("events")
+    lab.start("consumer", "--slow", "0.001", "--no-inbox")
+    writer = lab.write(2_000)
+    await eventually(lambda: reached(lambda: lab.number(EFFECTS), 1_000))
+    await eventually(lab.noted)
+    await lab.store.flushall()
+    await eventually(lab.wiped)
+    with pytest.raises(Unconfirmed, match=f"{GROUP} "):
+        await lab.rebuild()
+    await lab.rebuild(yes=True)
+    assert await lab.finished(writer)
+    verdict = await lab.verdict()
+    assert verdict.lost == 0
+    assert verdict.doubled > 0
+
+
+def end(server: Postgres, how: str) -> None:
+    """End PostgreSQL: in the way `stop` does, `immediate`ly, or by `kill -9` of its postmaster."""
+    child = server.child
+    assert child is not None
+    if how == "stop":
+        server.stop()
+    else:
+        child.signal(signal.SIGQUIT if how == "immediate" else signal.SIGKILL)
+        child.stop()
+
+
+async def restart(server: Postgres, how: str) -> None:
+    """End PostgreSQL and start it again; what a killed postmaster leaves behind may take its time to go."""
+    await asyncio.to_thread(end, server, how)
+    for _ in range(20):
+        try:
+            await asyncio.to_thread(server.start)
+        except PostgresFailed:
+            await asyncio.sleep(0.5)
+        else:
+            return
+
+
+async def restart_postgres(lab: Lab, server: Postgres, count: int, ways: tuple[str, ...]) -> list[float]:
+    """The seconds from each restart until the next effect."""
+    resumed = []
+    for kill, how in enumerate(ways):
+        least = count * (kill + 1) // (len(ways) + 2)
+        await lab.until(EFFECTS, least)
+        await restart(server, how)
+        back = time.monotonic()
+        await lab.until(EFFECTS, 0)
+        await lab.until(EFFECTS, await lab.number(EFFECTS) + 1)
+        resumed.append(round(time.monotonic() - back, 2))
+    return resumed
+
+
+TEN_WAYS = ("stop", "kill", "stop", "immediate", *["stop"] * 6)
+
+
+@pytest.mark.parametrize(
+    ("count", "ways"),
+    [
+        (3_000, ("stop",)),
+        pytest.param(30_000, TEN_WAYS, marks=[pytest.mark.long, pytest.mark.timeout(480)]),
+    ],
+)
+async def test_postgresql_restarted_under_load(
+    server: Postgres, broker_url: str, tmp_path: Path, count: int, ways: tuple[str, ...]
+) -> None:
+    server.provision({"shop": "shop"})
+    async with lab_on(server.dsn("shop", "shop", "shop"), broker_url, tmp_path / "notes") as lab:
+        for role in ("relay", "consumer", "events"):
+            lab.start(role)
+        writer = lab.write(count, pace=0.005)
+        resumed = await restart_postgres(lab, server, count, ways)
+        assert await lab.finished(writer)
+        verdict, order = await lab.verdict(), await lab.order()
+    print(f"\nPostgreSQL restarted: {len(ways)} times: {verdict}, {order}, resumed after {resumed} s")
+    assert verdict.acknowledged > count / 2
+    assert (verdict.lost, verdict.doubled, verdict.buried, order.disordered) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("settings", [{"synchronous_commit": "off", "wal_writer_delay": "10s"}])
+async def test_planted_a_database_that_does_not_sync_is_seen_to_lose(
+    server: Postgres, broker_url: str, tmp_path: Path
+) -> None:
+    server.provision({"shop": "shop"})
+    async with lab_on(server.dsn("shop", "shop", "shop"), broker_url, tmp_path / "notes") as lab:
+        for role in ("relay", "consumer", "events"):
+            lab.start(role)
+        writer = lab.write(2_000, pace=0.005)
+        await lab.until(EFFECTS, 500)
+        await restart(server, "immediate")
+        await lab.finished(writer, seconds=3.0)
         assert (await lab.verdict()).lost > 0

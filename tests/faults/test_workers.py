@@ -7,7 +7,6 @@ with the suite, `make faults` runs the long one; both print their figures.
 from __future__ import annotations
 
 import asyncio
-import secrets
 import signal
 import subprocess
 import sys
@@ -22,7 +21,6 @@ from tests.faults.worker_process import effect
 
 from opsplane.database import Doorbell, Pool, migrate
 from opsplane.embedded import Postgres
-from opsplane.embedded.ports import free_ports
 from opsplane.resilience import Stop, run_duties
 from opsplane.tasks import NewTask, Producer, Rescuer
 
@@ -107,23 +105,6 @@ class Lab:
 
 DONE = "select count(*) as n from task_history where status = 3"
 STARTED = "select count(*) as n from started"
-
-
-@pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """A PostgreSQL of this experiment's own."""
-    place = tmp_path_factory.mktemp("faults")
-    for directory in (place, place.parent, place.parent.parent):
-        directory.chmod(0o755)  # the engine runs as another user when we are root
-    engine = Postgres(
-        place / "postgres",
-        port=free_ports(1)[0],
-        password=secrets.token_urlsafe(8),
-        log=place / "postgres.log",
-    )
-    engine.start()
-    yield engine
-    engine.stop()
 
 
 @asynccontextmanager

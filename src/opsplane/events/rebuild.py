@@ -29,7 +29,11 @@ class Unconfirmed(Conflict):
 
 
 class Affected(msgspec.Struct, frozen=True):
-    """A group that would be given events of a topic it has handled before, and has no inbox row for."""
+    """A group that would be given events of a topic it has handled before, and has no inbox row for.
+
+    `again` is how many they are at most: of what a group without any inbox read in the second after its last
+    checkpoint, nobody knows.
+    """
 
     group: str
     topic: str
@@ -70,7 +74,8 @@ async def plan(backbone: Backbone, only: Collection[str] = ()) -> Plan:
         async for _, rows in _lost(backbone, databases, topic, groups):
             missing[topic] = missing.get(topic, 0) + len(rows)
             for group in groups or await _groups(backbone, topic):
-                count = await _unprotected(backbone, group, _handled(rows, groups.get(group)))
+                known = groups.get(group) if await _has_inbox(databases, group) else None
+                count = await _unprotected(backbone, group, _handled(rows, known))
                 again[group, topic] = again.get((group, topic), 0) + count
     affected = [
         Affected(group, topic, count - _pending(positions, topic, group))
@@ -167,10 +172,18 @@ def _is(row: DictRow, found: Sequence[Any]) -> bool:
 
 
 def _handled(rows: Sequence[DictRow], position: _Position | None) -> list[str]:
-    """The events the group was given before; all of them when nothing is known about it."""
+    """The events the group may have been given before; all of them when nothing is known about it."""
     return [
         row["event_id"] for row in rows if position is None or number(row["stream_id"]) <= position.delivered
     ]
+
+
+async def _has_inbox(databases: Sequence[Pool], group: str) -> bool:
+    for pool in databases:
+        row = await pool.fetch_one(sql(__package__, "has_effects"), [group])
+        if row and row["here"]:
+            return True
+    return False
 
 
 async def _unprotected(backbone: Backbone, group: str, event_ids: list[str]) -> int:
