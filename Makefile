@@ -37,7 +37,7 @@ check: $(ENV)  ## lint, types and import contracts
 	$(BIN)/lint-imports --no-cache
 
 faults: $(ENV)  ## kill, stop and restart things for long, and print what was lost (nothing)
-	$(BIN)/python -m pytest -s -m "long or not long" tests/faults tests/unit/events/delivery tests/unit/events/operations
+	$(BIN)/python -m pytest -s -m "long or not long" tests/faults
 
 bench: $(ENV)  ## measure against peers in one run and write benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks.run

@@ -62,6 +62,7 @@ class Lab:
         self.pool, self.url, self.notes = pool, url, notes
         self.dsn = str.__str__(pool.dsn)
         self.store: redis.Redis = redis.from_url(url, retry=Retry(ConstantBackoff(0.1), 20))
+        self.writer: subprocess.Popen[bytes] | None = None
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def start(self, role: str, *options: object) -> subprocess.Popen[bytes]:
@@ -75,7 +76,8 @@ class Lab:
     def write(self, count: int, *, size: int = 10, pace: float = 0.0) -> subprocess.Popen[bytes]:
         """A writer of `count` events, `size` in a transaction, `pace` seconds between two of them."""
         options = {"--count": count, "--size": size, "--pace": pace, "--notes": self.notes}
-        return self.start("writer", *(text for option in options.items() for text in option))
+        self.writer = self.start("writer", *(text for option in options.items() for text in option))
+        return self.writer
 
     @staticmethod
     def kill(process: subprocess.Popen[bytes]) -> None:
@@ -124,6 +126,26 @@ class Lab:
         return await self.until(
             EFFECTS, await self.number("select count(*) as n from outbox"), seconds=seconds
         )
+
+    async def over(self) -> bool:
+        """Whether the writer has ended and nothing is left to do."""
+        return self.writer is not None and self.writer.poll() is not None and await self._idle()
+
+    async def settled(self, writer: subprocess.Popen[bytes]) -> None:
+        """Return when nothing is left to do: what had no effect by now will have none."""
+        await asyncio.to_thread(writer.wait)
+        assert writer.returncode == 0
+        await eventually(self._idle, seconds=120.0)
+
+    async def _idle(self) -> bool:
+        if not await self.all_sent() or await self.store.zcard(f"opsplane:retry:{GROUP}"):
+            return False
+        try:
+            [group] = await self.store.xinfo_groups(TOPIC)
+            stream = await self.store.xinfo_stream(TOPIC)
+        except (redis.ResponseError, ValueError):  # nothing is published, or nobody has read yet
+            return False
+        return group["pending"] == 0 and group["last-delivered-id"] == stream["last-generated-id"]
 
     async def all_sent(self) -> bool:
         """Whether no event waits in the outbox."""

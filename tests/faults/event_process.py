@@ -90,7 +90,7 @@ class MarksFirst(Relay):
             count = await super().publish_waiting()
         finally:
             self._broker = real
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
         await real.publish_many(entries)
         return count
 
@@ -105,12 +105,10 @@ class NeverLooksBack(Relay):
 class AcknowledgesFirst(ConsumerGroup):
     """The planted defect: a group that settles before it knows."""
 
-    async def process(
-        self, entries: Sequence[Delivered], stop: Stop | None = None, *, recovered: bool = False
-    ) -> None:
+    async def process(self, entries: Sequence[Delivered], stop: Stop | None = None, **options: Any) -> None:
         for entry in entries:
             await self._broker.call("XACK", entry.stream, self.group, entry.id)
-        await super().process(entries, stop, recovered=recovered)
+        await super().process(entries, stop, **options)
 
 
 def handler(options: argparse.Namespace) -> Consumer:
