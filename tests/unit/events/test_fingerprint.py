@@ -7,8 +7,9 @@ import asyncio
 import pytest
 
 from opsplane.errors import InvalidInput
-from opsplane.events import Reject, consumer
-from opsplane.events.chain import Deadlines, Effects, HandlerTimedOut
+from opsplane.events import Reject, consumer, encode, new_event, wrap
+from opsplane.events.broker import Delivered
+from opsplane.events.chain import Deadlines, Effects, HandlerTimedOut, Work
 from opsplane.events.chain.fingerprint import fingerprint, general
 
 TOPIC = "shop.item.created"
@@ -57,6 +58,19 @@ def test_depth_of_recursion_and_raising_one_error_again_do_not_separate():
     assert of(again) == of(again) == of(again)
 
 
+def test_what_opsplane_raises_for_two_callers_is_two_causes():
+    """Its own frames are deeper than the three that count, and alike for both."""
+
+    def one() -> None:
+        wrap(TOPIC, {"specversion": 1}, source="shop")
+
+    def other() -> None:
+        wrap(TOPIC, {"specversion": 1}, source="shop")
+
+    assert of(one) == of(one)
+    assert of(one) != of(other)
+
+
 def test_the_topic_does_not_separate_a_bug_and_separates_what_no_code_tells():
     call = lambda: price_of({"price": "x"})  # noqa: E731
     assert of(call, "a.b.c") == of(call, "x.y.z")
@@ -92,14 +106,17 @@ async def test_a_bug_is_the_same_in_a_batch_and_alone():
     @consumer(TOPIC, group="indexer", batch=5)
     async def index(events, ctx):
         for event in events:
-            price_of(event)
+            price_of(event.data)
 
-    class Delivery:
-        consumer, event, epoch = index, {"price": "x"}, 0
+    def work() -> Work:
+        event = new_event(TOPIC, {"price": "x"}, source="shop")
+        found = Work(Delivered(TOPIC, "1-0", encode(event), {}))
+        found.consumer, found.event = index, event
+        return found
 
     effects = Effects(None, Deadlines())
     prints = set()
-    for run in (lambda: effects.one(Delivery), lambda: effects.many(index, [Delivery, Delivery])):
+    for run in (lambda: effects.one(work()), lambda: effects.many(index, [work(), work()])):
         with pytest.raises(ValueError, match="could not convert") as met:
             await run()
         prints.add(fingerprint("internal", met.value, TOPIC, index.handler))
