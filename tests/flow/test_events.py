@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.flow.platform import Platform, eventually, started
+from tests.flow.test_dead_letter_commands import _product
 from tests.prometheus import check_metrics, scraping
 
 TOPIC = "pricing.price.updated"
@@ -102,3 +103,47 @@ def test_the_metrics_of_every_role_are_sound_and_scraped(platform: Platform, tmp
         assert prometheus.value('sum(event_publish_total{job="events"})') >= 1
         assert prometheus.query('outbox_pending{job="catalog",database="catalog"}')
         assert prometheus.query('dlq_messages{job="events"}')
+
+
+def test_positions_and_streams_by_the_command_line(platform: Platform) -> None:
+    """With the rights the roles really have: trimmed, sought, followed, published for later."""
+    topic, group = "catalog.product.created", "search-service"
+    assert "No errors" in platform.run("topic", "lint").stderr
+    (platform.state / "events.yaml").write_text(f"topics: [{{match: {topic}, durabilty: strict}}]\n")
+    refused = platform.run("topic", "lint", check=False)
+    assert (refused.returncode, "events.yaml:1:" in refused.stderr, "durability" in refused.stderr) == (
+        1,
+        True,
+        True,
+    )
+    (platform.state / "events.yaml").write_text(f"topics: [{{match: {topic}, durability: strict}}]\n")
+
+    with platform.store() as store:
+        before = store.xlen(topic)
+        data = json.dumps(_product())
+        platform.run("event", "publish", topic, "--data", data, "--delay", "1h")
+        assert store.xlen(topic) == before
+        platform.run("event", "publish", topic, "--data", data, "--delay", "1s")
+        eventually(lambda: store.xlen(topic) == before + 1)
+
+    def caught_up() -> bool:
+        rows = json.loads(platform.run("consumer", "lag", group, "--topic", topic, "-o", "json").stdout)
+        return [(row["lag"], row["pending"]) for row in rows] == [(0, 0)]
+
+    eventually(caught_up)
+    asked = platform.run("consumer", "reset", group, topic, check=False)
+    assert (asked.returncode, "--skip-done" in asked.stderr) == (1, True)
+    dry = json.loads(platform.run("consumer", "reset", group, topic, "--dry-run", "-o", "json").stdout)
+    assert [row["again"] for row in dry] == [before + 1]
+    moved = platform.run("consumer", "reset", group, topic, "--again", "--reason", "a test", "-o", "json")
+    assert [(row["topic"], row["epoch"]) for row in json.loads(moved.stdout)] == [(topic, 1)]
+    eventually(caught_up)
+    last = json.loads(platform.run("topic", "tail", topic, "-n", "1").stdout.splitlines()[-1])
+    assert last["event"]["type"] == topic
+    shown = json.loads(platform.run("topic", "show", topic, "-o", "json").stdout)
+    standing = shown["standing"]
+    assert (standing["durability"], standing["full_because"], standing["delayed"]) == ("strict", [], 1)
+    trimmed = json.loads(platform.run("topic", "trim", topic, "--dry-run", "-o", "json").stdout)
+    assert [row["aged"] for row in trimmed] == [0]
+    refused = platform.run("consumer", "forget", group, "--yes", check=False)
+    assert "live" in refused.stderr

@@ -62,7 +62,7 @@ async def show(
     from opsplane.events.story import find
 
     async with session(common) as opened:
-        found = await find(await witnesses(opened), event, _personal())
+        found = await find(await witnesses(opened), event, declared())
     if common.output != "table":
         emit(found, common.output)
         return
@@ -82,11 +82,12 @@ async def trace(
     from opsplane.events.story import tell
 
     async with session(common) as opened:
-        story = await tell(await witnesses(opened), event, _personal())
+        story = await tell(await witnesses(opened), event, declared())
     show_story(story, common.output)
 
 
-def _personal() -> Personal:
+def declared() -> Personal:
+    """What masks personal data by the schemas the services declare."""
     from opsplane.events.personal import Personal
     from opsplane.service import collect_services, event_schemas
 

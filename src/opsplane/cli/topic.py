@@ -39,6 +39,7 @@ async def show(
     common: Common = DEFAULTS,
 ) -> None:
     """One topic: what events.yaml wants of it, whether it is full, its groups with position and lag, its last events."""
+    from opsplane.cli.event import declared
     from opsplane.errors import NotFound
     from opsplane.events.configuration import EventsFile
     from opsplane.events.inspect import list_topics as look
@@ -50,7 +51,7 @@ async def show(
         [found] = await look(broker, [topic])
         if found.last_at is None and not found.groups:
             raise NotFound(f"There is no topic {topic}.", remedy="See: opsplane topic ls")
-        events = await tail(broker, topic, entries)
+        events = await tail(broker, topic, entries, personal=declared())
         stands = await standing(broker, topic, EventsFile(opened.settings.events_file).current.policy(topic))
     if common.output != "table":
         emit({"topic": found, "standing": stands, "events": events}, common.output)
@@ -147,8 +148,10 @@ async def show_tail(
     """The last events of a topic, a line of JSON each, the latest last; no group notices."""
     import msgspec
 
+    from opsplane.cli.event import declared
     from opsplane.events.inspect import following
 
     async with session(common) as opened:
-        async for entry in following(await opened.broker("admin"), topic, entries, follow=follow):
+        broker, personal = await opened.broker("admin"), declared()
+        async for entry in following(broker, topic, entries, personal=personal, follow=follow):
             print(msgspec.json.encode(entry, enc_hook=str).decode(), flush=True)

@@ -14,7 +14,7 @@ from opsplane.events.broker import Broker
 from opsplane.events.brokers import keys
 from opsplane.events.brokers.resp import CommandRefused
 from opsplane.events.ordered import parked_subjects
-from opsplane.events.personal import event_of
+from opsplane.events.personal import Personal
 from opsplane.events.streams import SUFFIX, number, topics
 
 COUNTED = 10_000
@@ -92,25 +92,29 @@ async def list_groups(
     ]
 
 
-async def tail(broker: Broker, topic: str, count: int = 10) -> list[dict[str, Any]]:
-    """The last entries of a topic, the latest first, decoded."""
+async def tail(broker: Broker, topic: str, count: int = 10, *, personal: Personal) -> list[dict[str, Any]]:
+    """The last entries of a topic, the latest first, decoded, personal data masked."""
     reply = await broker.call("XREVRANGE", topic, "+", "-", "COUNT", str(count))
-    return [{"id": entry_id.decode(), "event": event_of(_data(fields))} for entry_id, fields in reply]
+    return [_shown(topic, entry_id, fields, personal) for entry_id, fields in reply]
 
 
 async def following(
-    broker: Broker, topic: str, count: int = 10, *, follow: bool = True
+    broker: Broker, topic: str, count: int = 10, *, personal: Personal, follow: bool = True
 ) -> AsyncIterator[dict[str, Any]]:
-    """The last entries of a topic, the latest last, and with `follow` those that come, for ever."""
+    """The last entries of a topic, the latest last, and with `follow` those that come, for ever; masked as by `tail`."""
     last = "0-0"
-    for entry in reversed(await tail(broker, topic, count)):
+    for entry in reversed(await tail(broker, topic, count, personal=personal)):
         last = entry["id"]
         yield entry
     while follow:
         reply = await broker.call("XREAD", "COUNT", "500", "BLOCK", "1000", "STREAMS", topic, last)
         for entry_id, fields in reply[0][1] if reply else ():
             last = entry_id.decode()
-            yield {"id": last, "event": event_of(_data(fields))}
+            yield _shown(topic, entry_id, fields, personal)
+
+
+def _shown(topic: str, entry_id: bytes, fields: Sequence[bytes], personal: Personal) -> dict[str, Any]:
+    return {"id": entry_id.decode(), "event": personal.view(_data(fields), topic).event}
 
 
 async def _topic(broker: Broker, name: str) -> Topic:

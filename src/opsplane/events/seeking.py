@@ -14,9 +14,6 @@ from opsplane.events.backbone import Backbone
 from opsplane.events.brokers.counting import count
 from opsplane.events.brokers.resp import CommandRefused
 from opsplane.events.streams import ZERO, before, number, topics
-from opsplane.telemetry import get_logger
-
-log = get_logger("events")
 
 
 class Move(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,14 +64,6 @@ async def _make(backbone: Backbone, group: str, move: Move, *, again: bool) -> M
         pool, broker = backbone.pool, backbone.broker
         epoch = await epochs.begin(pool, broker, group, move.topic, since, backbone.actor)
     await backbone.broker.call("XGROUP", "SETID", move.topic, group, move.target)
-    log.info(
-        "events.sought",
-        group=group,
-        topic=move.topic,
-        position=move.position,
-        target=move.target,
-        epoch=epoch,
-    )
     return msgspec.structs.replace(move, epoch=epoch)
 
 
