@@ -244,6 +244,7 @@ class Composition:
         from opsplane.files import LocalStore, upload_handlers
         from opsplane.service import task_types
         from opsplane.tasks import (
+            Joiner,
             Producer,
             Pruner,
             Rescuer,
@@ -276,6 +277,7 @@ class Composition:
             self._relay("operations", pool),
             Rescuer(pool, types, doorbell=doorbell, outbox=outbox),
             Sweeper(pool, objects, control),
+            Joiner(pool, control, doorbell),
             Pruner(pool, objects),
             *await self._following(),
         ]

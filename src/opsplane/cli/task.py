@@ -33,6 +33,7 @@ class Which:
     entity: Annotated[str | None, Parameter(help="Their entity.")] = None
     queue: Annotated[str | None, Parameter(help="Their queue.")] = None
     by: Annotated[str | None, Parameter(help="Who requested them.")] = None
+    parent: Annotated[str | None, Parameter(help="The task that fanned out into them.")] = None
     since: Annotated[
         str | None, Parameter(help="Created then or later: 2026-01-31, or a time with zone.")
     ] = None
@@ -45,7 +46,7 @@ class Which:
         """The same as the API takes it."""
         return {
             "status": self.status, "taskType": self.task_type, "entityType": self.entity, "queue": self.queue,
-            "requestedBy": self.by, "startDate": self.since, "endDate": self.until, "search": self.search,
+            "requestedBy": self.by, "parentId": self.parent, "startDate": self.since, "endDate": self.until, "search": self.search,
         }  # fmt: skip
 
 
@@ -84,13 +85,22 @@ async def show(task_id: Id, *, common: Common = DEFAULTS) -> None:
         task = await find_task(opened, task_id)
         events = (await call(opened, "GET", f"/tasks/{task_id}/events"))["data"]
         logs = (await call(opened, "GET", f"/tasks/{task_id}/logs"))["data"]
-        steps = (await call(opened, "GET", f"/tasks/{task_id}/steps"))["data"]
+        steps = await call(opened, "GET", f"/tasks/{task_id}/steps")
     if common.output != "table":
-        emit({**task, "events": events, "logs": logs, "steps": steps}, common.output)
+        emit(
+            {**task, "events": events, "logs": logs, "steps": steps["data"], "fanOuts": steps["fanOuts"]},
+            common.output,
+        )
         return
     emit({name: value for name, value in task.items() if value not in (None, {}, [])})
     note("\nwhat happened")
     emit(events, columns=("at", "kind", "attempt", "actor", "detail"))
+    if steps["fanOuts"]:
+        note("\nchildren")
+        emit(
+            steps["fanOuts"],
+            columns=("name", "policy", "total", "completed", "failed", "cancelled", "joinedAt"),
+        )
     if logs:
         note("\nlog")
         emit(logs, columns=("at", "level", "message", "fields"))
@@ -188,7 +198,7 @@ async def _each(verb: str, ids: Sequence[str], reason: str | None, common: Commo
 def _row(task: Mapping[str, Any]) -> dict[str, Any]:
     percent = task["progressPercentage"]
     return {
-        "id": task["id"], "type": task["taskType"], "status": "awaits upload" if task["waitsFor"] else task["status"],
+        "id": task["id"], "type": task["taskType"], "status": f"awaits {task['waitsFor']}" if task["waitsFor"] else task["status"],
         "progress": "" if percent is None else f"{percent:g}%", "requested_by": task["requestedBy"],
         "created_at": task["createdAt"], "message": task["errorMessage"] or task["message"],
     }  # fmt: skip

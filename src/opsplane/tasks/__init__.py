@@ -7,6 +7,7 @@ from opsplane.tasks.context import TaskContext, TaskRuntime
 from opsplane.tasks.control import TaskControl
 from opsplane.tasks.errors import (
     Cancelled,
+    ChildrenFailed,
     Fenced,
     Reject,
     Snooze,
@@ -14,6 +15,8 @@ from opsplane.tasks.errors import (
     TaskNotFound,
     UnknownTaskType,
 )
+from opsplane.tasks.fan_out import FanOut
+from opsplane.tasks.joiner import Joiner
 from opsplane.tasks.producer import Producer
 from opsplane.tasks.pruner import Pruner
 from opsplane.tasks.rescuer import Rescuer
@@ -26,8 +29,8 @@ from opsplane.tasks.worker import Worker
 from opsplane.tasks.workshop import OpenWorkshop, Workshop
 
 __all__ = [
-    "TRANSITIONS", "Cancelled", "Fenced", "IllegalTransition", "NewTask", "OpenWorkshop", "Producer", "Pruner",
-    "QueueState", "Reject", "Rescuer", "ResultFile", "Snooze", "Status", "StepRefused", "Sweeper", "Task", "TaskContext",
+    "TRANSITIONS", "Cancelled", "ChildrenFailed", "FanOut", "Fenced", "IllegalTransition", "Joiner", "NewTask",
+    "OpenWorkshop", "Producer", "Pruner", "QueueState", "Reject", "Rescuer", "ResultFile", "Snooze", "Status", "StepRefused", "Sweeper", "Task", "TaskContext",
     "TaskControl", "TaskEvent", "TaskFilter", "TaskLog", "TaskNotFound", "TaskPage", "TaskRuntime", "TaskStore",
     "TaskType", "UnknownTaskType", "UploadHook", "Worker", "WorkerState", "Workshop", "accept_upload", "task",
     "task_schemas",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from opsplane.database import Connection
 from opsplane.events import Event, Outbox, Schemas, new_event
@@ -38,6 +38,46 @@ def task_event(
     data = {"taskId": task_id, "taskType": task_type, "at": at.isoformat()}
     data.update((name, value) for name, value in facts.items() if value is not None)
     return new_event(f"operations.task.{kind}", data, source=source, subject=task_id, traceparent=traceparent)
+
+
+class Begun(Protocol):
+    """What the event about a start tells of an attempt: a claim has it."""
+
+    @property
+    def id(self) -> str: ...  # noqa: D102
+    @property
+    def task_type(self) -> str: ...  # noqa: D102
+    @property
+    def claimed_at(self) -> datetime: ...  # noqa: D102
+    @property
+    def attempt(self) -> int: ...  # noqa: D102
+    @property
+    def queue(self) -> str: ...  # noqa: D102
+    @property
+    def worker(self) -> int | None: ...  # noqa: D102
+    @property
+    def entity_type(self) -> str | None: ...  # noqa: D102
+    @property
+    def requested_by(self) -> str | None: ...  # noqa: D102
+    @property
+    def traceparent(self) -> str | None: ...  # noqa: D102
+
+
+def begun_event(source: str, attempt: Begun, delay: int) -> Event[Any]:
+    """The event `operations.task.started` of an attempt that began `delay` microseconds after its claim."""
+    return task_event(
+        source,
+        "started",
+        attempt.id,
+        attempt.task_type,
+        at=attempt.claimed_at + timedelta(microseconds=delay),
+        traceparent=attempt.traceparent,
+        entityType=attempt.entity_type,
+        requestedBy=attempt.requested_by,
+        queue=attempt.queue,
+        attempt=attempt.attempt,
+        worker=attempt.worker,
+    )
 
 
 async def publish(outbox: Outbox | None, tx: Connection, events: Iterable[Event[Any]]) -> None:

@@ -157,6 +157,8 @@ class Completer:
         ring: Callable[[str, str], None] = self._doorbell.ring
         for queue in {one.attempted.queue for one in outcomes if one.ending not in FINAL and one.pause == 0}:
             after_commit(tx, partial(ring, channels.CREATED, queue))
+        if any(one.attempted.parent_id for one in outcomes):
+            after_commit(tx, partial(ring, channels.TALLY, ""))
         ids = " ".join(one.attempted.id for one in outcomes)
         after_commit(tx, partial(ring, channels.PROGRESS, ids))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
@@ -11,9 +11,11 @@ import msgspec
 from opsplane.clock import Clock
 from opsplane.database import Connection, Pool
 from opsplane.files import ObjectStore
-from opsplane.tasks.errors import Cancelled
+from opsplane.tasks.errors import Cancelled, WaitsForChildren
+from opsplane.tasks.fan_out import FanOut, Spreading
 from opsplane.tasks.operations import Work
 from opsplane.tasks.steps import Steps
+from opsplane.tasks.task import NewTask
 
 T = TypeVar("T")
 
@@ -61,6 +63,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     file_name: str | None = None
     input_key: str | None = None
     traceparent: str | None = None
+    parent_id: str | None = None
 
 
 class LogLine(msgspec.Struct, frozen=True):
@@ -198,6 +201,31 @@ class TaskContext:
         """
         self.check()
         return await self._stepping().run(name, function, arguments)
+
+    async def fan_out(
+        self,
+        children: Sequence[NewTask],
+        *,
+        name: str = "children",
+        policy: str | int = "all",
+        then: str | None = None,
+    ) -> FanOut:
+        """Create the children and wait for them without a slot; what became of them, when all are done.
+
+        Children and waiting are one transaction; the call ends the attempt, and the handler is called again when every
+        child is done: then this call returns. What came before it runs again, unless it was a step. `policy` says what
+        children may fail (or be cancelled): `all` must complete, at least one (`any`), `ignore`, or how many may fail,
+        as a number or a percentage (`"2%"`); otherwise `ChildrenFailed` is raised. With `then` a task of that type is
+        created when all are done, whatever the policy says, with the `FanOut` as its parameters. Names are unique
+        among the attempt's steps and fan-outs.
+        """
+        self.check()
+        self._stepping().take(name)
+        found = await self._reports.operate(Spreading(self, name, children, policy, then).go)
+        if found is None:
+            self.completed = True  # this attempt has nothing more to write
+            raise WaitsForChildren
+        return found
 
     def _stepping(self) -> Steps:
         if self._steps is None:

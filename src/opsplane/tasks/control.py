@@ -18,6 +18,7 @@ from opsplane.tasks.events import Happened, append_events
 from opsplane.tasks.ids import is_id
 from opsplane.tasks.rows import task_of
 from opsplane.tasks.states import FINISHED, Code, IllegalTransition, Status, move
+from opsplane.tasks.tallying import Child, tally_children
 from opsplane.tasks.task import EMITS, Task
 
 
@@ -39,6 +40,8 @@ class TaskControl:
     async def cancel(self, task_id: str, actor: str) -> Task:
         """The task: cancelled at once when no worker has it, else asked to stop (`cancel_requested_at`).
 
+        One that waits for its children is cancelled when they are, which the joiner sees to.
+
         Raises `TaskNotFound`, `IllegalTransition` when it is finished.
         """
         async with self.pool.transaction() as tx:
@@ -50,8 +53,9 @@ class TaskControl:
                 if task.cancel_requested_at is None:
                     await append_events(tx, [happened])
                 self._ring(tx, channels.CONTROL, f"cancel {task_id}")
+                self._ring(tx, channels.TALLY, "")
                 return task_of(row, self._clock.now())
-            return await self._finish(tx, task, Code.CANCELLED, actor=actor)
+            return await self.finish(tx, task, Code.CANCELLED, actor=actor)
 
     async def retry(self, task_id: str, actor: str) -> Task:
         """The failed task, pending again with its retry counted.
@@ -67,6 +71,9 @@ class TaskControl:
                 raise DuplicateTask(
                     f"Another unfinished {task.task_type} task has the unique key {task.unique_key!r}."
                 ) from error
+            if task.parent_id is not None:
+                await tally_children(tx, [Child(task_id, task.parent_id, Code.FAILED)], sign=-1)
+                self._ring(tx, channels.TALLY, "")
             detail = {"error": task.error_kind, "message": task.error_message}
             ended = task.completed_at or self._clock.now()
             past = [Happened(task_id, ended, "failed", task.attempt, None, detail)]
@@ -83,7 +90,7 @@ class TaskControl:
         """The task, claimable now that its file is there; one that does not wait is returned as it is."""
         async with self.pool.transaction() as tx:
             task = await self._locked(tx, task_id)
-            if task.waits_for is None:
+            if task.waits_for != "upload":
                 return task
             row = await self._one(tx, "ready_uploaded", {"id": task_id, "size": size})
             await append_events(tx, [Happened(task_id, self._clock.now(), "uploaded", None, actor)])
@@ -95,10 +102,10 @@ class TaskControl:
         """The task, failed because its file is missing or is not the one announced."""
         async with self.pool.transaction() as tx:
             task = await self._locked(tx, task_id)
-            if task.waits_for is None:
+            if task.waits_for != "upload":
                 raise IllegalTransition(f"Task {task_id} does not wait for an upload.", task_id=task_id)
             move("fail", task.status, task_id)
-            return await self._finish(tx, task, Code.FAILED, error_kind=kind, error_message=message)
+            return await self.finish(tx, task, Code.FAILED, error_kind=kind, error_message=message)
 
     async def delete(self, task_id: str) -> None:
         """Forget a finished task, its log and its events. Raises `TaskNotFound`, `IllegalTransition`."""
@@ -160,7 +167,7 @@ class TaskControl:
             raise TaskNotFound(f"There is no task {task_id}.", task_id=task_id)
         return task_of(row, self._clock.now())
 
-    async def _finish(
+    async def finish(
         self,
         tx: Connection,
         task: Task,
@@ -170,8 +177,12 @@ class TaskControl:
         error_kind: str | None = None,
         error_message: str | None = None,
     ) -> Task:
+        """The task, which no worker has, in a final state; in the caller's transaction, in which it is locked."""
         told = {"actor": actor, "error_kind": error_kind, "error_message": error_message}
         row = await self._one(tx, "finish_unclaimed", {"id": task.id, "status": status, **told})
+        if task.parent_id is not None:
+            await tally_children(tx, [Child(task.id, task.parent_id, status)])
+            self._ring(tx, channels.TALLY, "")
         kind = "cancelled" if status == Code.CANCELLED else "failed"
         if self._outbox is not None and wanted(kind, EMITS.index(task.emit)):
             facts = (

@@ -33,6 +33,14 @@ class StepRefused(Reject):
     """A step's name was used before in the attempt, or its result cannot be kept; trying again would not help."""
 
 
+class ChildrenFailed(Reject):
+    """More children of a fan-out failed than its policy allows; raised in the parent when all are done."""
+
+
+class WaitsForChildren(BaseException):
+    """Ends the attempt of a handler that fanned out; the engine's own, to be let pass."""
+
+
 class Snooze(Exception):
     """Raised by a handler: run the task again after `seconds`; not counted as a retry."""
 

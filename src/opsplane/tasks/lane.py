@@ -14,7 +14,7 @@ from opsplane.tasks.attempt import Attempt
 from opsplane.tasks.claimer import Claimer, Queues
 from opsplane.tasks.completing import Completer
 from opsplane.tasks.context import Claim, Reports, TaskContext, TaskRuntime
-from opsplane.tasks.errors import TimedOut
+from opsplane.tasks.errors import TimedOut, WaitsForChildren
 from opsplane.tasks.executor import Executor, HandlerEnded
 from opsplane.tasks.outcome import Ending, Outcome, attempted, outcome_of, outcome_of_error
 from opsplane.tasks.task import ResultFile, TaskType
@@ -144,6 +144,8 @@ class Lane:
             facts = _result(result)
         except HandlerEnded as ended:
             facts = ended.facts
+        except WaitsForChildren:
+            facts = {}  # written with its children
         except asyncio.CancelledError:
             facts = self._stopped(attempt)
         except Exception as error:  # noqa: BLE001  the handler's error is the task's outcome, kept and counted

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from opsplane.database import Pool
+from opsplane.events import Outbox
 from opsplane.tasks.producer import Producer
 
 T = TypeVar("T")
@@ -19,6 +20,7 @@ class Operations:
 
     pool: Pool
     producer: Producer
+    outbox: Outbox | None = None
 
 
 Work = Callable[[Operations], Awaitable[T]]

@@ -11,11 +11,12 @@ import msgspec
 
 from opsplane.database import Connection, sql
 from opsplane.events import Event, Outbox
-from opsplane.tasks.announce import publish, task_event, wanted
+from opsplane.tasks.announce import begun_event, publish, task_event, wanted
 from opsplane.tasks.context import Claim, TaskContext
 from opsplane.tasks.errors import Cancelled, Reject, Snooze
 from opsplane.tasks.events import Happened, append_events
 from opsplane.tasks.states import Code
+from opsplane.tasks.tallying import Child, tally_children
 from opsplane.tasks.task import ResultFile, TaskType
 
 
@@ -49,6 +50,7 @@ class Attempted(msgspec.Struct, frozen=True, kw_only=True):
     entity_type: str | None = None
     requested_by: str | None = None
     traceparent: str | None = None
+    parent_id: str | None = None
 
 
 class Outcome(msgspec.Struct, kw_only=True):
@@ -75,6 +77,7 @@ class Outcome(msgspec.Struct, kw_only=True):
         return (
             self.ending is Ending.COMPLETED
             and self.attempted.emit == 0
+            and self.attempted.parent_id is None
             and self.done is None
             and self.result is None
             and self.result_file is None
@@ -97,6 +100,7 @@ def attempted(claim: Claim) -> Attempted:
         entity_type=claim.entity_type,
         requested_by=claim.requested_by,
         traceparent=claim.traceparent,
+        parent_id=claim.parent_id,
     )
 
 
@@ -149,6 +153,9 @@ async def settle(tx: Connection, outbox: Outbox | None, outcomes: Sequence[Outco
 
 async def _finish(tx: Connection, outbox: Outbox | None, outcomes: Sequence[Outcome]) -> set[int]:
     rows = await (await tx.execute(sql(__package__, "finish_tasks"), _finishing(outcomes))).fetchall()
+    await tally_children(
+        tx, [Child(row["id"], row["parent_id"], row["status"]) for row in rows if row["parent_id"]]
+    )
     by_id = {outcome.attempted.id: outcome for outcome in outcomes}
     if outbox is not None:
         source = outbox.source
@@ -203,20 +210,7 @@ def _returning(outcomes: Sequence[Outcome]) -> dict[str, Any]:
 
 def started_event(source: str, outcome: Outcome) -> Event[Any]:
     """The event `operations.task.started` of the outcome's attempt."""
-    one = outcome.attempted
-    return task_event(
-        source,
-        "started",
-        one.id,
-        one.task_type,
-        at=one.claimed_at + timedelta(microseconds=outcome.delay or 0),
-        traceparent=one.traceparent,
-        entityType=one.entity_type,
-        requestedBy=one.requested_by,
-        queue=one.queue,
-        attempt=one.attempt,
-        worker=one.worker,
-    )
+    return begun_event(source, outcome.attempted, outcome.delay or 0)
 
 
 def _unannounced(outcome: Outcome) -> bool:

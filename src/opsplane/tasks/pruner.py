@@ -71,7 +71,8 @@ class Pruner:
         drop = compose.SQL("drop table {name}").format(**names)
         async with self._pool.transaction() as tx:
             if parent == "task_history":
-                await tx.execute(compose.SQL(sql(__package__, "forget_steps")).format(**names))
+                for forget in ("forget_steps", "forget_fan_outs"):
+                    await tx.execute(compose.SQL(sql(__package__, forget)).format(**names))
             await tx.execute(detach)
             await tx.execute(drop)
         log.info("tasks.partition_dropped", partition=name)

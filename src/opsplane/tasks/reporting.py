@@ -38,7 +38,7 @@ class Reporter:
         self._place = place_of(conninfo_to_dict(str.__str__(pool.dsn)))
         self._moved: dict[int, TaskContext] = {}
         self._lines: list[tuple[str, LogLine]] = []
-        self._operations = Operations(pool, Producer(pool, types, outbox, doorbell))
+        self._operations = Operations(pool, Producer(pool, types, outbox, doorbell), outbox)
         self._loop = asyncio.get_running_loop()
 
     def progressed(self, context: TaskContext) -> None:

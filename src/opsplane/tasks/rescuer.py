@@ -172,7 +172,7 @@ class Rescuer:
 
 
 def _outcome(row: Mapping[str, Any], **facts: Any) -> Outcome:
-    attempted = msgspec.convert({name: row[name] for name in _FACTS}, Attempted)
+    attempted = msgspec.convert({name: row[name] for name in _FACTS if name in row}, Attempted)
     began = row["started_at"]
     delay = 0 if began is None else int((began - row["claimed_at"]).total_seconds() * 1e6)
     return Outcome(attempted=attempted, delay=max(0, delay), announced=began is not None, **facts)

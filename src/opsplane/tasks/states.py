@@ -44,6 +44,7 @@ TRANSITIONS = MappingProxyType(
         "snooze": _from(Status.PROCESSING, to=Status.PENDING),
         "rescue": _from(Status.PROCESSING, to=Status.PENDING),  # its worker died
         "hand_back": _from(Status.PROCESSING, to=Status.PENDING),  # its worker stops, or its queue was paused
+        "join": _from(Status.PROCESSING, to=Status.PENDING),  # its children are done: it goes on
         "cancel": _from(Status.SCHEDULED, Status.PENDING, Status.PROCESSING, to=Status.CANCELLED),
         "retry": _from(Status.FAILED, to=Status.PENDING),  # asked for by a person, counted
     }
@@ -74,6 +75,7 @@ class Code:
     COMPLETED = 3
     FAILED = 4
     CANCELLED = 5
+    JOINING = 6  # no worker has it: waits for its children
 
 
 STATUS_OF = MappingProxyType(
@@ -84,5 +86,6 @@ STATUS_OF = MappingProxyType(
         Code.COMPLETED: Status.COMPLETED,
         Code.FAILED: Status.FAILED,
         Code.CANCELLED: Status.CANCELLED,
+        Code.JOINING: Status.PROCESSING,
     }
 )

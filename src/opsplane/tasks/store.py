@@ -19,7 +19,7 @@ RESULT_SHOWN = 2000
 _CODES = {
     Status.SCHEDULED: [Code.READY],
     Status.PENDING: [Code.READY, Code.WAITING],
-    Status.PROCESSING: [Code.PROCESSING],
+    Status.PROCESSING: [Code.PROCESSING, Code.JOINING],
     Status.COMPLETED: [Code.COMPLETED],
     Status.FAILED: [Code.FAILED],
     Status.CANCELLED: [Code.CANCELLED],
@@ -38,6 +38,7 @@ class TaskFilter(msgspec.Struct, frozen=True, kw_only=True):
     created_from: datetime | None = None
     created_to: datetime | None = None
     search: str | None = None
+    parent_id: str | None = None
 
     def parameters(self) -> dict[str, Any]:
         """The filter as parameters of list_tasks.sql and count_tasks.sql."""
@@ -81,6 +82,21 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: datetime
     result_size: int
     result: Any = None
+
+
+class FanOutState(msgspec.Struct, frozen=True, kw_only=True):
+    """A fan-out of a task with its counts as of now; `joined_at` once the parent waits no longer."""
+
+    name: str
+    policy: str
+    total: int
+    completed: int
+    failed: int
+    cancelled: int
+    callback_type: str | None
+    callback_id: str | None
+    created_at: datetime
+    joined_at: datetime | None
 
 
 class TaskLog(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,6 +179,11 @@ class TaskStore:
         await self.get(task_id)
         found = await self._read("list_steps", {"id": task_id, "longest": RESULT_SHOWN})
         return msgspec.convert(found, list[Step])
+
+    async def fan_outs(self, task_id: str) -> list[FanOutState]:
+        """The task's fan-outs, oldest first; raises `TaskNotFound`."""
+        await self.get(task_id)
+        return msgspec.convert(await self._read("list_fan_outs", {"id": task_id}), list[FanOutState])
 
     async def logs(self, task_id: str, *, after: int = 0, limit: int = 500) -> list[TaskLog]:
         """Log lines with a higher number than `after`; raises `TaskNotFound`."""

@@ -11,6 +11,7 @@ import msgspec
 
 from opsplane.errors import Denied, InvalidInput
 from opsplane.tasks.actions import STAFF
+from opsplane.tasks.ids import is_id
 from opsplane.tasks.states import Status
 from opsplane.tasks.store import TaskFilter
 from opsplane.tasks.task import DEFAULT_PRIORITY, NewTask
@@ -80,6 +81,7 @@ class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
     status: str | None = None
     queue: str | None = None
     requested_by: str | None = None
+    parent_id: str | None = None
     start_date: str | None = None
     end_date: str | None = None
     search: str | None = None
@@ -98,6 +100,7 @@ class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
             entity_type=self.entity_type,
             queue=self.queue,
             requested_by=mine,
+            parent_id=_parent(self.parent_id),
             created_from=_moment("startDate", self.start_date, lambda day: day),
             created_to=_moment("endDate", self.end_date, lambda day: day + timedelta(days=1)),
             search=self.search,
@@ -108,6 +111,12 @@ def cursor_of(text: str | None) -> str | None:
     """The cursor as the store takes it; raises `InvalidInput` for what no list gave out."""
     if text is not None and not _CURSOR.match(text):
         raise _invalid("/cursor", "format", f"{text[:60]!r} is no cursor; take the nextCursor of a list.")
+    return text
+
+
+def _parent(text: str | None) -> str | None:
+    if text is not None and not is_id(text):
+        raise _invalid("/parentId", "format", f"{text[:60]!r} is no id of a task.")
     return text
 
 

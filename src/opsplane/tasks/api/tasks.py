@@ -13,7 +13,7 @@ from opsplane.tasks import actions
 from opsplane.tasks.api.desk import TaskDesk
 from opsplane.tasks.api.requests import CreateTask, ListQuery, cursor_of
 from opsplane.tasks.api.stream import follow
-from opsplane.tasks.api.views import CreatedTask, Download, EventView, LogView, StepView, TaskView, task_view
+from opsplane.tasks.api.views import CreatedTask, Download, EventView, LogView, StepsView, TaskView, task_view
 from opsplane.web import Caller, Page, event_stream, paged
 
 Desk = NamedDependency[TaskDesk]
@@ -50,6 +50,7 @@ async def list_tasks(
     status: FromQuery[str | None] = None,
     queue: FromQuery[str | None] = None,
     requested_by: Annotated[str | None, _named("requestedBy")] = None,
+    parent_id: Annotated[str | None, _named("parentId")] = None,
     start_date: Annotated[str | None, _named("startDate")] = None,
     end_date: Annotated[str | None, _named("endDate")] = None,
     search: FromQuery[str | None] = None,
@@ -64,6 +65,7 @@ async def list_tasks(
         status=status,
         queue=queue,
         requested_by=requested_by,
+        parent_id=parent_id,
         start_date=start_date,
         end_date=end_date,
         search=search,
@@ -139,10 +141,11 @@ async def events(desk: Desk, identity: Caller, task_id: Id) -> dict[str, list[Ev
 
 
 @get("/tasks/{task_id:str}/steps", operation_id="taskSteps")
-async def steps(desk: Desk, identity: Caller, task_id: Id) -> dict[str, list[StepView]]:
-    """The task's finished steps, which a restarted attempt does not run again."""
+async def steps(desk: Desk, identity: Caller, task_id: Id) -> StepsView:
+    """The task's finished steps, which a restarted attempt does not run again, and its fan-outs with their counts."""
     task = await desk.visible(task_id, identity)
-    return {"data": msgspec.convert(await desk.store.steps(task.id), list[StepView], from_attributes=True)}
+    found = {"data": await desk.store.steps(task.id), "fanOuts": await desk.store.fan_outs(task.id)}
+    return msgspec.convert(found, StepsView, from_attributes=True)
 
 
 @get("/tasks/{task_id:str}/stream", operation_id="streamTask", media_type="text/event-stream")

@@ -117,6 +117,28 @@ class StepView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     result: Any
 
 
+class FanOutView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A fan-out of a task: its policy, and what became of its children so far; `joinedAt` when all were done."""
+
+    name: str
+    policy: str
+    total: int
+    completed: int
+    failed: int
+    cancelled: int
+    callback_type: str | None
+    callback_id: str | None
+    created_at: datetime
+    joined_at: datetime | None
+
+
+class StepsView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What of a task's work was kept: its finished steps and its fan-outs."""
+
+    data: list[StepView]
+    fan_outs: list[FanOutView]
+
+
 class EventView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Something that happened to a task."""
 
@@ -195,7 +217,7 @@ def _facts(task: Task, now: datetime) -> dict[str, Any]:
     computed = {
         "status": str(task.status),
         "eta_seconds": task.eta_seconds(now),
-        "input_file_url": _url(task, "input", task.input_key is not None and task.waits_for is None),
+        "input_file_url": _url(task, "input", task.input_key is not None and task.waits_for != "upload"),
         "output_file_url": _url(task, "result", task.result_file is not None),
         "error_file_url": _url(task, "errors", task.error_file is not None),
         "result_file": _file(task, "result", task.result_file),

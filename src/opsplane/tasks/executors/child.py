@@ -16,6 +16,7 @@ from opsplane.database import Connection, Doorbell, Pool
 from opsplane.events import Outbox
 from opsplane.tasks.announce import task_schemas
 from opsplane.tasks.context import LogLine, TaskContext
+from opsplane.tasks.errors import WaitsForChildren
 from opsplane.tasks.executors.wire import Answer, Job, Progress
 from opsplane.tasks.operations import Operations, Work
 from opsplane.tasks.outcome import outcome_of_error
@@ -58,7 +59,9 @@ class Pipe:
         self.send(line)
 
     def ended(self, context: TaskContext) -> None:
-        """Tell the last counts."""
+        """Tell the last counts, where there are any."""
+        if context.total is None and context.message is None and not (context.done or context.failed):
+            return
         self.send(Progress(context.done, context.total, context.failed, context.message))
 
     async def complete(self, context: TaskContext, tx: Connection) -> None:
@@ -74,7 +77,7 @@ class Pipe:
                 Doorbell(self._job.operations_dsn),
             )
             producer = Producer(pool, self._job.workshop.types(), self._outbox, doorbell)
-            self._reached = Operations(pool, producer), doorbell
+            self._reached = Operations(pool, producer, self._outbox), doorbell
         return await work(self._reached[0])
 
     async def close(self) -> None:
@@ -106,6 +109,8 @@ async def _run(job: Job, pipe: Pipe, stdin: BinaryIO) -> None:
             threading.Thread(target=_obey, args=[stdin, context], daemon=True).start()
             result = await kind.handler(context, context.params)
         answer = Answer(result, None, context.error_file, context.completed)
+    except WaitsForChildren:
+        answer = Answer(completed=True)
     except Exception as error:  # noqa: BLE001  the worker is told how the attempt ended
         facts: dict[str, Any] = outcome_of_error(kind, claim.retry_count, claim.max_retries, error)
         file = context.error_file if context is not None else None

@@ -4,6 +4,7 @@ where (%(statuses)s::smallint[] is null or status = any(%(statuses)s::smallint[]
     and (%(scheduled)s::boolean is null or (coalesce(scheduled_at > now(), false) and status = 0) = %(scheduled)s::boolean)
     and (%(task_type)s::text is null or task_type = %(task_type)s::text)
     and (%(entity_type)s::text is null or entity_type = %(entity_type)s::text)
+    and (%(parent_id)s::uuid is null or parent_id = %(parent_id)s::uuid)
     and (%(queue)s::text is null or queue = %(queue)s::text)
     and (%(tenant)s::text is null or tenant = %(tenant)s::text)
     and (%(requested_by)s::text is null or requested_by = %(requested_by)s::text)

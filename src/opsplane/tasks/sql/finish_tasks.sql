@@ -30,4 +30,4 @@ select
     coalesce(told.message, gone.message), told.error_kind, told.error_message,
     told.result, told.result_file, told.error_file
 from gone join told on told.id = gone.id
-returning id::text as id, cancel_requested_by, started_at, completed_at
+returning id::text as id, parent_id::text as parent_id, status, cancel_requested_by, started_at, completed_at
