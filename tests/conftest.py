@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import secrets
 import shutil
 import tempfile
@@ -9,9 +10,21 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
+import structlog
 
 from opsplane.embedded import Postgres, Valkey
 from opsplane.embedded.ports import free_ports
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """Commands and processes configure logging; a stream of one test is closed when the next one logs."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")
