@@ -58,7 +58,7 @@ def test_the_control_is_accepted(client, signed):
     "changes",
     [
         {"iss": "other"}, {"iss": None}, {"aud": "other"}, {"aud": None},
-        {"exp": None}, {"exp": int(time.time()) - 60}, {"nbf": int(time.time()) + 600},
+        {"exp": None}, {"exp": int(time.time()) - 60}, {"nbf": int(time.time()) + 86_400},
     ],
     ids=str,
 )  # fmt: skip
