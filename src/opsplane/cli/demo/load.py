@@ -7,6 +7,7 @@ import random
 import secrets
 import time
 from collections import Counter
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -17,6 +18,8 @@ from opsplane.cli.demo.seed import seed_when_empty
 from opsplane.cli.demo.trace import Hop, HopFailed
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from opsplane.cli.session import Session
 
 FINAL = frozenset({"CONFIRMED", "CANCELLED"})
@@ -85,8 +88,8 @@ class LoadReport(msgspec.Struct, frozen=True, kw_only=True):
 class Load:
     """The customers of one run and what they met."""
 
-    def __init__(self, client: httpx.AsyncClient, plan: LoadPlan) -> None:
-        self._client, self._plan = client, plan
+    def __init__(self, clients: list[httpx.AsyncClient], plan: LoadPlan) -> None:
+        self._clients, self._plan = clients, plan
         self._chance = random.Random(plan.seed)  # noqa: S311  a choice of goods, not a secret
         self._tokens: list[str] = []
         self._products: list[dict[str, Any]] = []
@@ -105,13 +108,13 @@ class Load:
                 "name": f"Customer {number}",
             }
             async with turns:
-                session = await call(self._client, "POST", "/api/v1/auth/signup", json=account)
+                session = await call(self._clients[number], "POST", "/api/v1/auth/signup", json=account)
             return str(session["accessToken"])
 
         self._tokens = await asyncio.gather(*(join(number) for number in range(self._plan.customers)))
         for page in (1, 2, 3):
             wanted = {"currency": "EUR", "inStock": "true", "sort": "name", "pageSize": 500, "page": page}
-            self._products += (await call(self._client, "GET", "/api/v1/search", params=wanted))["data"]
+            self._products += (await call(self._clients[0], "GET", "/api/v1/search", params=wanted))["data"]
         if not self._products:
             raise HopFailed("There is nothing to buy in euros.")
 
@@ -136,49 +139,63 @@ class Load:
 
     async def _buy(self, number: int, due: float) -> None:
         loop = asyncio.get_running_loop()
+        client = self._clients[number % len(self._clients)]
         me = {"Authorization": f"Bearer {self._tokens[number % len(self._tokens)]}"}
         products = self._chance.sample(self._products, k=self._chance.choice((1, 1, 1, 2, 3)))
         cancels = self._chance.random() < CANCELLING
         if self._chance.random() < SEARCHING:
             began = loop.time()
-            await call(self._client, "GET", "/api/v1/search", params={"q": products[0]["name"][:60]})
+            await call(client, "GET", "/api/v1/search", params={"q": products[0]["name"][:60]})
             self.durations["search"].append(loop.time() - began)
             due = loop.time()
         items = [{"productId": product["id"], "quantity": self._chance.randint(1, 2)} for product in products]
         key = {"Idempotency-Key": f"load-{secrets.token_hex(8)}"}
-        order = await call(self._client, "POST", "/api/v1/orders", json={"items": items}, headers=me | key)
+        order = await call(client, "POST", "/api/v1/orders", json={"items": items}, headers=me | key)
         placed = loop.time()
         self.durations["order"].append(placed - due)
         if cancels:
-            await self._cancel(order["id"], me)
-        status = await self._final(order["id"], me)
+            await self._cancel(client, order["id"], me)
+        status = await self._final(client, order["id"], me)
         if status is not None:
             self.outcomes[status] += 1
             self.durations["final"].append(loop.time() - placed)
 
-    async def _cancel(self, order: str, me: dict[str, str]) -> None:
-        answer = await self._client.post(f"/api/v1/orders/{order}/cancel", headers=me)
+    async def _cancel(self, client: httpx.AsyncClient, order: str, me: dict[str, str]) -> None:
+        answer = await client.post(f"/api/v1/orders/{order}/cancel", headers=me)
         if not answer.is_success:
             raise HopFailed(f"cancelling was answered {answer.status_code}: {answer.text[:80]}")
 
-    async def _final(self, order: str, me: dict[str, str]) -> str | None:
+    async def _final(self, client: httpx.AsyncClient, order: str, me: dict[str, str]) -> str | None:
         deadline, pause = time.monotonic() + PATIENCE, 0.3
         while time.monotonic() < deadline:
             await asyncio.sleep(pause)
-            status = (await call(self._client, "GET", f"/api/v1/orders/{order}", headers=me))["status"]
+            status = (await call(client, "GET", f"/api/v1/orders/{order}", headers=me))["status"]
             if status in FINAL:
                 return str(status)
             pause = min(pause * 2, 2.0)
         return None
 
 
+@asynccontextmanager
+async def _customers(base_url: str, count: int) -> AsyncIterator[list[httpx.AsyncClient]]:
+    """A client for each customer: httpx walks its whole pool for every request, so one pool for all would be the bottleneck."""
+    limits = httpx.Limits(max_connections=8)
+    async with AsyncExitStack() as stack:
+        # one TLS context for all: making it is most of the cost of a client
+        context = httpx.create_ssl_context()
+        made = (
+            httpx.AsyncClient(base_url=base_url, timeout=30.0, limits=limits, verify=context)
+            for _ in range(count)
+        )
+        yield [await stack.enter_async_context(one) for one in made]
+
+
 async def run_load(opened: Session, plan: LoadPlan) -> LoadReport:
     """What came of the load on the installation; raises `HopFailed` when it could not start."""
     staff = await opened.api()
     await seed_when_empty(staff, plan.seed, Hop("demo data"))
-    limits = httpx.Limits(max_connections=100, max_keepalive_connections=100)
-    async with httpx.AsyncClient(base_url=staff.base_url, timeout=30.0, limits=limits) as client:
-        load = Load(client, plan)
+    async with _customers(str(staff.base_url), plan.customers) as clients:
+        load = Load(clients, plan)
         await load.prepare()
         started = time.perf_counter()
         await load.run()
