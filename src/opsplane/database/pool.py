@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, LiteralString
@@ -51,7 +52,7 @@ class Pool:
             reconnect_timeout=timeout,
             open=False,
             name=name,
-            check=AsyncConnectionPool.check_connection,
+            check=_still_there,
             kwargs={"autocommit": True, "row_factory": dict_row, "application_name": name},
         )
         try:
@@ -115,6 +116,18 @@ class Pool:
         """The number of rows one statement touched."""
         async with self.connection() as connection:
             return (await connection.execute(statement, parameters or None)).rowcount
+
+
+async def _still_there(connection: Connection) -> None:
+    """Raise `OperationalError` if the session has ended; costs a round trip only where there is something to hear.
+
+    A server that stops, crashes or ends a session says so or closes the socket, which makes it readable; an idle
+    session whose socket is silent is alive, or its peer vanished without a word: then the statement fails by itself.
+    """
+    listening = select.poll()
+    listening.register(connection.fileno(), select.POLLIN)
+    if listening.poll(0):
+        await AsyncConnectionPool.check_connection(connection)
 
 
 _callbacks: WeakKeyDictionary[Connection, list[Callable[[], None]]] = WeakKeyDictionary()
