@@ -25,7 +25,7 @@ _delayed = gauge("outbox_delayed", "Events in the outbox that are not due yet.",
 _lag = gauge("outbox_lag_seconds", "Age of the oldest event waiting in the outbox.", ["database"])
 
 BATCH = 1000
-POLL = 0.25
+POLL = 1.0  # the doorbell wakes it at once; this is for a ring that was lost
 HOUSEKEEPING = 5.0
 _AWAY = Backoff(0.1, 2.0)
 

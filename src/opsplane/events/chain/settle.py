@@ -65,15 +65,16 @@ class Settler:
         self._consumer = consumer
         self._clock = clock
         self._done: list[Done] = []
+        self._last: Work | None = None
         self._counts: Counter[tuple[str, str]] = Counter()
         self._flushed = time.monotonic()
 
     async def succeed(self, work: Work) -> None:
         """Note success; acknowledgements are sent in batches, at the latest with the next `flush`."""
         self._done.append(work.done())
+        self._last = work
         self._counts[work.topic, "duplicate" if work.seen else "success"] += 1
         if len(self._done) >= FLUSH_COUNT or time.monotonic() - self._flushed > FLUSH_SECONDS:
-            _observe_lag(work, self._group)
             await self.flush()
 
     async def flush(self) -> None:
@@ -86,6 +87,8 @@ class Settler:
         counts, self._counts = self._counts, Counter()
         for (topic, result), count in counts.items():
             _results.labels(topic, self._group, result).inc(count)
+        if self._last is not None:
+            _observe_lag(self._last, self._group)
 
     async def fail(self, work: Work, error: Exception, seconds: float, *, attributed: bool = False) -> None:
         """Schedule the next attempt, or write the dead letter when there is none.

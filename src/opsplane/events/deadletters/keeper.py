@@ -24,7 +24,7 @@ from opsplane.telemetry import gauge
 
 _open = gauge("dlq_messages", "Dead letters waiting or being replayed.", ["topic"])
 _threshold = gauge("dlq_threshold", "Number of dead letters above which a topic needs attention.", ["topic"])
-INTERVAL = 0.25
+INTERVAL = 0.5
 HOUSEKEEPING = 5.0
 BATCH = 500
 

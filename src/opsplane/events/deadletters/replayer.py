@@ -17,7 +17,8 @@ from opsplane.telemetry import counter, get_logger
 
 log = get_logger("events")
 _sent = counter("dlq_replayed_total", "Dead letters sent again.", ["topic"])
-INTERVAL = 0.05
+INTERVAL = 0.05  # between two looks while something is sent
+IDLE = 0.5
 MOST = 200
 REMEMBERED = "604800"
 
@@ -45,8 +46,9 @@ class Replayer:
 
     async def run(self, stop: Stop) -> None:
         """Send until `stop`."""
-        while not await stop.wait(INTERVAL):
-            await self.step()
+        sent = 0
+        while not await stop.wait(INTERVAL if sent else IDLE):
+            sent = await self.step()
 
     async def step(self) -> int:
         """How many events were sent now."""
