@@ -248,6 +248,8 @@ class Composition:
             Producer,
             Pruner,
             Rescuer,
+            ScheduleBook,
+            Scheduler,
             Sweeper,
             TaskControl,
             TaskStore,
@@ -260,11 +262,14 @@ class Composition:
         outbox = Outbox(self.schemas, "operations", doorbell)
         types = task_types(self.services.values())
         control, store = TaskControl(pool, outbox, doorbell), TaskStore(pool)
-        live = LiveTasks(pool, doorbell)
+        live, producer = LiveTasks(pool, doorbell), Producer(pool, types, outbox, doorbell)
+        scheduler = Scheduler(producer, control, doorbell)
         desk = TaskDesk(
             store=store,
-            producer=Producer(pool, types, outbox, doorbell),
+            producer=producer,
             control=control,
+            schedules=ScheduleBook(producer, doorbell),
+            scheduler=scheduler,
             live=live,
             objects=objects,
             audit=append_audit(pool),
@@ -278,6 +283,7 @@ class Composition:
             Rescuer(pool, types, doorbell=doorbell, outbox=outbox),
             Sweeper(pool, objects, control),
             Joiner(pool, control, doorbell),
+            scheduler,
             Pruner(pool, objects),
             *await self._following(),
         ]

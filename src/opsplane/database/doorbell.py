@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 
 import psycopg
 
-from opsplane.resilience import Backoff
+from opsplane.resilience import Backoff, Stop
 from opsplane.telemetry import get_logger
 
 log = get_logger("database")
@@ -44,6 +44,20 @@ class Bell:
         self._rung.clear()
         payloads, self._payloads = self._payloads, set()
         return payloads
+
+    @asynccontextmanager
+    async def rung_at(self, stop: Stop) -> AsyncIterator[None]:
+        """Within the block the bell rings when `stop` is set, so that a listener who waits long stops at once."""
+
+        async def ring() -> None:
+            await stop.wait()
+            self.rang("")
+
+        ringing = asyncio.create_task(ring(), name="doorbell stop")
+        try:
+            yield
+        finally:
+            ringing.cancel()
 
 
 class Doorbell:

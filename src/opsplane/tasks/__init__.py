@@ -20,6 +20,7 @@ from opsplane.tasks.joiner import Joiner
 from opsplane.tasks.producer import Producer
 from opsplane.tasks.pruner import Pruner
 from opsplane.tasks.rescuer import Rescuer
+from opsplane.tasks.schedules import NewSchedule, Schedule, ScheduleBook, Scheduler
 from opsplane.tasks.states import TRANSITIONS, IllegalTransition, Status
 from opsplane.tasks.store import QueueState, TaskEvent, TaskFilter, TaskLog, TaskPage, TaskStore, WorkerState
 from opsplane.tasks.sweeper import Sweeper
@@ -29,8 +30,8 @@ from opsplane.tasks.worker import Worker
 from opsplane.tasks.workshop import OpenWorkshop, Workshop
 
 __all__ = [
-    "TRANSITIONS", "Cancelled", "ChildrenFailed", "FanOut", "Fenced", "IllegalTransition", "Joiner", "NewTask",
-    "OpenWorkshop", "Producer", "Pruner", "QueueState", "Reject", "Rescuer", "ResultFile", "Snooze", "Status", "StepRefused", "Sweeper", "Task", "TaskContext",
+    "TRANSITIONS", "Cancelled", "ChildrenFailed", "FanOut", "Fenced", "IllegalTransition", "Joiner", "NewSchedule", "NewTask",
+    "OpenWorkshop", "Producer", "Pruner", "QueueState", "Reject", "Rescuer", "ResultFile", "Schedule", "ScheduleBook", "Scheduler", "Snooze", "Status", "StepRefused", "Sweeper", "Task", "TaskContext",
     "TaskControl", "TaskEvent", "TaskFilter", "TaskLog", "TaskNotFound", "TaskPage", "TaskRuntime", "TaskStore",
     "TaskType", "UnknownTaskType", "UploadHook", "Worker", "WorkerState", "Workshop", "accept_upload", "task",
     "task_schemas",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from opsplane.clock import SYSTEM, Clock
-from opsplane.database import Bell, Connection, Doorbell, Leader, Pool, after_commit, sql
+from opsplane.database import Connection, Doorbell, Leader, Pool, after_commit, sql
 from opsplane.resilience import Stop
 from opsplane.tasks import channels
 from opsplane.tasks.control import TaskControl
@@ -37,16 +36,16 @@ class Joiner:
     async def run(self, stop: Stop) -> None:
         """Join when children ended, and look once a second, until `stop`."""
         leader = Leader(self._pool.dsn, self.name)
-        async with leader.hold(stop) as leading, self._doorbell.listen(channels.TALLY) as bell:
-            stopping = asyncio.create_task(_ring_at(stop, bell), name="task joiner stop")
-            try:
-                while leading and await leader.still():
-                    await self.join()
-                    if await stop.wait(GAP):
-                        return
-                    await bell.wait(POLL)
-            finally:
-                stopping.cancel()
+        async with (
+            leader.hold(stop) as leading,
+            self._doorbell.listen(channels.TALLY) as bell,
+            bell.rung_at(stop),
+        ):
+            while leading and await leader.still():
+                await self.join()
+                if await stop.wait(GAP):
+                    return
+                await bell.wait(POLL)
 
     async def join(self) -> int:
         """How many parents went on or ended, after all that children noted was counted."""
@@ -118,11 +117,6 @@ class Joiner:
         if row["cancel_requested_at"] is not None:
             return [joined]  # its start is told by its row
         return [Happened(task_id, row["started_at"], "started", attempt, f"worker {row['worker']}"), joined]
-
-
-async def _ring_at(stop: Stop, bell: Bell) -> None:
-    await stop.wait()
-    bell.rang("")
 
 
 async def _rows(tx: Connection, name: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:

@@ -20,7 +20,17 @@ from opsplane.embedded.ports import free_ports
 from opsplane.events import Outbox
 from opsplane.files import LocalStore, upload_handlers
 from opsplane.resilience import Stop, run_duties
-from opsplane.tasks import Producer, TaskContext, TaskControl, TaskStore, TaskType, task, task_schemas
+from opsplane.tasks import (
+    Producer,
+    ScheduleBook,
+    Scheduler,
+    TaskContext,
+    TaskControl,
+    TaskStore,
+    TaskType,
+    task,
+    task_schemas,
+)
 from opsplane.tasks.api import LiveTasks, TaskDesk, UploadHook, handlers
 from opsplane.telemetry import Health
 from opsplane.web import TokenIssuer, Verifier, create_app, serve
@@ -63,6 +73,8 @@ class Api:
             store=self.store,
             producer=self.producer,
             control=self.control,
+            schedules=ScheduleBook(self.producer, self.doorbell),
+            scheduler=Scheduler(self.producer, self.control, self.doorbell),
             live=self.live,
             objects=self.objects,
             audit=append_audit(pool),

@@ -18,6 +18,7 @@ from opsplane.tasks.api.views import CreatedTask, Download, TaskView, created_vi
 from opsplane.tasks.control import TaskControl
 from opsplane.tasks.errors import TaskNotFound
 from opsplane.tasks.producer import Producer
+from opsplane.tasks.schedules import ScheduleBook, Scheduler
 from opsplane.tasks.store import TaskStore
 from opsplane.tasks.task import Task, TaskType
 from opsplane.tasks.uploads import accept_upload
@@ -39,6 +40,8 @@ class TaskDesk:
     store: TaskStore
     producer: Producer
     control: TaskControl
+    schedules: ScheduleBook
+    scheduler: Scheduler
     live: LiveTasks
     objects: ObjectStore
     audit: Audit

@@ -12,6 +12,7 @@ import msgspec
 from opsplane.errors import Denied, InvalidInput
 from opsplane.tasks.actions import STAFF
 from opsplane.tasks.ids import is_id
+from opsplane.tasks.schedules.schedule import GRACE, Missed, NewSchedule, Overlap
 from opsplane.tasks.states import Status
 from opsplane.tasks.store import TaskFilter
 from opsplane.tasks.task import DEFAULT_PRIORITY, NewTask
@@ -67,6 +68,29 @@ class CreateTask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         given["priority"] = min(self.priority, _highest(identity))
         given["sha256"] = self.sha256.lower() if self.sha256 else None
         return NewTask(**given, idempotency_key=key)
+
+
+class PutSchedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """A schedule: when (`cron` in `zone`), which tasks, and the policies on times that overlap or were missed."""
+
+    cron: Short
+    task_type: Short
+    zone: Short = "UTC"
+    overlap: Overlap = "skip"
+    missed: Missed = "once"
+    grace_seconds: Annotated[float, msgspec.Meta(ge=1, le=7 * 86400)] = GRACE
+    params: dict[str, Any] | str = {}
+    entity_type: Short | None = None
+    queue: Name | None = None
+    priority: Annotated[int, msgspec.Meta(ge=0, le=9)] = DEFAULT_PRIORITY
+    max_retries: Annotated[int, msgspec.Meta(ge=0, le=100)] | None = None
+    timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=7 * 86400)] | None = None
+
+    def new_schedule(self, name: str, identity: Identity) -> NewSchedule:
+        """The schedule as `identity` may have it: its tasks are requested by them, the priority capped by their roles."""
+        given = {name: getattr(self, name) for name in self.__struct_fields__}
+        given["priority"] = min(self.priority, _highest(identity))
+        return NewSchedule(name=name, requested_by=identity.sub, **given)
 
 
 def _highest(identity: Identity) -> int:

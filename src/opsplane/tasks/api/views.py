@@ -183,6 +183,51 @@ class WorkerView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     gone_reason: str | None
 
 
+class ScheduleView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A schedule; all times up to `decidedTo` are decided, `nextAt` is the first after it."""
+
+    name: str
+    cron: str
+    zone: str
+    overlap: str
+    missed: str
+    grace_seconds: float
+    task_type: str
+    entity_type: str | None
+    params: Any
+    queue: str | None
+    priority: int
+    max_retries: int | None
+    timeout_seconds: float | None
+    requested_by: str | None
+    decided_to: datetime
+    next_at: datetime | None
+    last_task: str | None
+    paused_by: str | None
+    paused_at: datetime | None
+    reason: str | None
+    created_at: datetime
+    updated_at: datetime
+    updated_by: str
+
+
+class ScheduleRunView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What was decided at one time of a schedule: `created`, `overlapped`, `missed` or `refused`."""
+
+    due_at: datetime
+    at: datetime
+    outcome: str
+    task_id: str | None
+    detail: str | None
+
+
+class ScheduleDetail(ScheduleView, frozen=True, kw_only=True, rename="camel"):
+    """A schedule with its next times and what was decided at its last ones."""
+
+    upcoming: list[datetime]
+    runs: list[ScheduleRunView]
+
+
 def task_view(task: Task, now: datetime) -> TaskView:
     """The task for clients."""
     return TaskView(**_facts(task, now))
