@@ -137,6 +137,37 @@ def test_a_paused_queue_holds_its_tasks_until_it_is_resumed(platform: Platform) 
     assert shown["events"][0]["kind"] == "created"
 
 
+def test_a_schedule_is_made_run_and_forgotten(platform: Platform) -> None:
+    platform.run(
+        "schedule",
+        "put",
+        "nightly",
+        "--cron",
+        "0 3 * * *",
+        "--zone",
+        "Europe/Berlin",
+        "--type",
+        "order.export",
+    )
+    platform.run("schedule", "run", "nightly", "--reason", "a test")
+    shown = json.loads(platform.run("schedule", "show", "nightly", "-o", "json").stdout)
+    assert [run["outcome"] for run in shown["runs"]] == ["created"]
+    platform.run("task", "watch", shown["lastTask"])
+    task = json.loads(platform.run("task", "show", shown["lastTask"], "-o", "json").stdout)
+    assert (task["taskType"], task["status"]) == ("order.export", "completed")
+    assert "scheduled_by" in [event["kind"] for event in task["events"]]
+    platform.run("schedule", "pause", "nightly", "--reason", "a test")
+    assert "nightly is paused" in platform.run("check", "operations", check=False).stdout
+    platform.run("schedule", "resume", "nightly")
+    assert "nightly" in platform.run("schedule", "ls").stdout
+    wrong = platform.run(
+        "schedule", "put", "nightly", "--cron", "0 25 * * *", "--type", "order.export", check=False
+    )
+    assert (wrong.returncode, "bad hour" in wrong.stderr) == (1, True)
+    platform.run("schedule", "rm", "nightly")
+    assert platform.run("schedule", "ls", "-o", "name").stdout == ""
+
+
 def test_a_cancelled_task_is_told_and_never_runs(platform: Platform) -> None:
     platform.run("queue", "pause", "order")
     task_id = platform.run("export", "start", "order").stdout.strip()

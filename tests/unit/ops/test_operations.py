@@ -8,6 +8,7 @@ import pytest
 
 from opsplane.ops import Role
 from opsplane.ops.checks.queues import Queues, Uploads, Workers
+from opsplane.ops.checks.schedules import Schedules
 from opsplane.ops.checks.tasks import FailedTasks, Partitions, StuckTasks
 from opsplane.tasks.lease import CLASS
 
@@ -151,3 +152,26 @@ async def test_missing_partitions(look) -> None:
     finding = await look.one(Partitions())
     assert finding.evidence == {"missing": [rows[0]["name"]]}
     assert finding.repair == look.restart("operations")
+
+
+async def test_a_schedule_that_is_paused_late_or_led_to_nothing_is_a_finding(look) -> None:
+    assert await look(Schedules()) == []
+    await look.sql(
+        "insert into task_schedule (name, cron, zone, overlap, missed, grace_seconds, task_type, params, priority,"
+        " tenant, decided_to, next_at, updated_by) values ('nightly', '0 3 * * *', 'UTC', 'skip', 'once', 60,"
+        " 'order.export', '{}', 4, 'default', now(), now() + interval '1 hour', 'olga')"
+    )
+    assert await look(Schedules()) == []
+    run = "insert into task_schedule_run values ('nightly', now() - interval '%s', now(), '%s', null, 'why')"
+    await look.sql(run % ("2 hours", "refused"))
+    finding = await look.one(Schedules())
+    assert (finding.severity, finding.repair) == ("warning", look.command("schedule run nightly"))
+    assert finding.summary == "The last time of the schedule nightly was refused: why"
+    await look.sql(run % ("1 hour", "created"))
+    assert await look(Schedules()) == []
+    await look.sql("update task_schedule set next_at = now() - interval '2 minutes'")
+    finding = await look.one(Schedules())
+    assert (finding.severity, finding.repair) == ("critical", look.restart("operations"))
+    await look.sql("update task_schedule set paused_at = now(), paused_by = 'olga'")
+    finding = await look.one(Schedules())
+    assert (finding.severity, finding.repair) == ("warning", look.command("schedule resume nightly"))

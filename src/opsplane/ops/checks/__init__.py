@@ -15,6 +15,7 @@ from opsplane.ops.checks.outboxes import Outboxes
 from opsplane.ops.checks.parked import ParkedSubjects
 from opsplane.ops.checks.platform import Disk, Objects, Roles
 from opsplane.ops.checks.queues import Queues, Uploads, Workers
+from opsplane.ops.checks.schedules import Schedules
 from opsplane.ops.checks.schemas import SchemaDrift
 from opsplane.ops.checks.streams import Streams
 from opsplane.ops.checks.tasks import FailedTasks, Partitions, StuckTasks
@@ -34,7 +35,15 @@ EVENTS: Sequence[Check] = (
     Streams(),
     SchemaDrift(),
 )
-OPERATIONS: Sequence[Check] = (Queues(), Workers(), StuckTasks(), Uploads(), FailedTasks(), Partitions())
+OPERATIONS: Sequence[Check] = (
+    Queues(),
+    Workers(),
+    Schedules(),
+    StuckTasks(),
+    Uploads(),
+    FailedTasks(),
+    Partitions(),
+)
 AREAS: Mapping[str, Sequence[Check]] = {
     "all": (*ENGINES, *PLATFORM, *EVENTS, *OPERATIONS),
     "platform": (*ENGINES, *PLATFORM),
