@@ -127,6 +127,9 @@ def test_a_paused_queue_holds_its_tasks_until_it_is_resumed(platform: Platform) 
     assert (paused["paused"], paused["reason"], paused["pending"]) == (True, "maintenance", 1)
     with client(platform, "operations_staff", "x") as staff:
         assert staff.get(f"{BASE}/tasks/{task_id}").json()["status"] == "pending"
+    told = platform.run("task", "explain", task_id).stdout
+    assert "paused: The queue payment is paused by" in told
+    assert "remedy opsplane queue resume payment" in told
     platform.run("queue", "resume", "payment")
     lines = [
         json.loads(line) for line in platform.run("task", "watch", task_id, "-o", "json").stdout.splitlines()

@@ -33,7 +33,7 @@ NOUNS = {
     "breaker": "List circuit breakers, hold them open, close and reset them.",
     "dlq": "List, show, edit, replay, discard and move dead letters.",
     "schema": "Show, compare, register and promote the schemas of events.",
-    "task": "List, follow, cancel and retry tasks; fetch their results.",
+    "task": "List, explain, follow, cancel and retry tasks; fetch their results.",
     "schedule": "List, make, pause and run schedules of tasks.",
     "queue": "List, pause and resume queues of tasks.",
     "import": "Import files into the services' entities.",

@@ -13,7 +13,7 @@ from opsplane.cli.operations import call, find_task, follow, status_of, watch
 from opsplane.cli.output import emit, note
 from opsplane.cli.session import Common, session
 
-app = cyclopts.App(name="task", help="List, follow, cancel and retry tasks; fetch their results.")
+app = cyclopts.App(name="task", help="List, explain, follow, cancel and retry tasks; fetch their results.")
 
 DEFAULTS = Common()
 PAGE = 500
@@ -104,6 +104,21 @@ async def show(task_id: Id, *, common: Common = DEFAULTS) -> None:
     if logs:
         note("\nlog")
         emit(logs, columns=("at", "level", "message", "fields"))
+
+
+@app.command
+async def explain(task_id: Id, *, common: Common = DEFAULTS) -> None:
+    """Why a task waits, and what can be done: the cause that must go away first comes first."""
+    async with session(common) as opened:
+        found = (await call(opened, "GET", f"/tasks/{task_id}/explain"))["data"]
+    if common.output != "table":
+        emit(found, common.output)
+        return
+    for cause in found:
+        print(f"{cause['reason']}: {cause['message']}")
+        for word in ("since", "until", "remedy"):
+            if cause[word]:
+                print(f"  {word} {cause[word]}")
 
 
 @app.command(name="watch")

@@ -136,3 +136,12 @@ async def test_the_description_lists_every_call(api: Api) -> None:
                  "GET /tasks/{task_id}/logs", "GET /tasks/{task_id}/events", "GET /tasks/{task_id}/stream", "GET /queues",
                  "POST /queues/{name}/pause", "POST /queues/{name}/resume", "GET /workers"):  # fmt: skip
         assert call.replace(" ", f" {BASE}", 1) in paths
+
+
+async def test_why_a_task_waits_is_told_to_those_who_may_see_it(api: Api) -> None:
+    task = await api.create(api.staff)
+    found = (await api.staff.get(f"{BASE}/tasks/{task['id']}/explain")).json()["data"]
+    assert [(cause["reason"], cause["remedy"]) for cause in found] == [
+        ("no_worker", "opsplane up --detach --only worker")
+    ]
+    assert (await api.by("carla").get(f"{BASE}/tasks/{task['id']}/explain")).status_code == 404

@@ -24,7 +24,7 @@ def handlers(desk: TaskDesk) -> Sequence[ControllerRouterHandler]:
             BASE,
             route_handlers=[
                 tasks.create_task, tasks.list_tasks, tasks.get_task, tasks.delete_task, tasks.uploaded, tasks.cancel_task,
-                tasks.retry_task, tasks.download, tasks.logs, tasks.events, tasks.steps, tasks.stream,
+                tasks.retry_task, tasks.download, tasks.logs, tasks.events, tasks.steps, tasks.explain_task, tasks.stream,
                 queues.list_queues, queues.pause_queue, queues.resume_queue, queues.list_workers,
                 schedules.list_schedules, schedules.get_schedule, schedules.put_schedule, schedules.delete_schedule,
                 schedules.run_schedule, schedules.pause_schedule, schedules.resume_schedule,

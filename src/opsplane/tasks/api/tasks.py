@@ -13,7 +13,17 @@ from opsplane.tasks import actions
 from opsplane.tasks.api.desk import TaskDesk
 from opsplane.tasks.api.requests import CreateTask, ListQuery, cursor_of
 from opsplane.tasks.api.stream import follow
-from opsplane.tasks.api.views import CreatedTask, Download, EventView, LogView, StepsView, TaskView, task_view
+from opsplane.tasks.api.views import (
+    CauseView,
+    CreatedTask,
+    Download,
+    EventView,
+    LogView,
+    StepsView,
+    TaskView,
+    task_view,
+)
+from opsplane.tasks.explain import explain
 from opsplane.web import Caller, Page, event_stream, paged
 
 Desk = NamedDependency[TaskDesk]
@@ -146,6 +156,14 @@ async def steps(desk: Desk, identity: Caller, task_id: Id) -> StepsView:
     task = await desk.visible(task_id, identity)
     found = {"data": await desk.store.steps(task.id), "fanOuts": await desk.store.fan_outs(task.id)}
     return msgspec.convert(found, StepsView, from_attributes=True)
+
+
+@get("/tasks/{task_id:str}/explain", operation_id="explainTask")
+async def explain_task(desk: Desk, identity: Caller, task_id: Id) -> dict[str, list[CauseView]]:
+    """Why the task waits: every cause that holds, in the order in which they would have to go away."""
+    task = await desk.visible(task_id, identity)
+    found = await explain(desk.store.pool, task.id)
+    return {"data": msgspec.convert(found, list[CauseView], from_attributes=True)}
 
 
 @get("/tasks/{task_id:str}/stream", operation_id="streamTask", media_type="text/event-stream")

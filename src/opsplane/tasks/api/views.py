@@ -139,6 +139,16 @@ class StepsView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     fan_outs: list[FanOutView]
 
 
+class CauseView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A cause why a task waits: `until` when it goes away by itself, `remedy` what a person can do."""
+
+    reason: str
+    message: str
+    since: datetime | None
+    until: datetime | None
+    remedy: str | None
+
+
 class EventView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Something that happened to a task."""
 

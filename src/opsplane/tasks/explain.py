@@ -1,0 +1,156 @@
+"""Why a task waits: every cause that holds, in the order in which they would have to go away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from opsplane.database import Pool, sql
+from opsplane.tasks.errors import TaskNotFound
+from opsplane.tasks.ids import is_id
+from opsplane.tasks.states import STATUS_OF, Code
+
+COUNTED = 10_000
+
+Reason = Literal[
+    "finished", "stopping", "running", "children", "upload", "scheduled", "backoff", "snoozed", "paused",
+    "no_worker", "behind", "busy", "soon",
+]  # fmt: skip
+
+
+class Cause(msgspec.Struct, frozen=True, kw_only=True):
+    """One cause: `until` when it goes away by itself, `remedy` what a person can do."""
+
+    reason: Reason
+    message: str
+    since: datetime | None = None
+    until: datetime | None = None
+    remedy: str | None = None
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a task and of all that could hold it up; `ahead` counts up to `COUNTED`."""
+
+    status: int
+    task_type: str
+    queue: str
+    now: datetime
+    run_at: datetime | None
+    scheduled_at: datetime | None
+    waits_until: datetime | None
+    started_at: datetime | None
+    completed_at: datetime | None
+    cancel_requested_at: datetime | None
+    attempt: int
+    retry_count: int
+    max_retries: int
+    error_message: str | None
+    worker: str | None
+    paused_by: str | None
+    paused_at: datetime | None
+    pause_reason: str | None
+    children: int
+    children_open: int
+    workers: int
+    slots: int
+    running: int
+    ahead: int
+
+
+async def explain(pool: Pool, task_id: str) -> list[Cause]:
+    """The causes, at least one; raises `TaskNotFound`."""
+    row: dict[str, Any] | None = None
+    if is_id(task_id):
+        row = await pool.fetch_one(sql(__package__, "explain_task"), {"id": task_id, "limit": COUNTED})
+    if row is None:
+        raise TaskNotFound(f"There is no task {task_id}.", task_id=task_id)
+    return list(causes(msgspec.convert(row, Facts)))
+
+
+def causes(facts: Facts) -> Iterator[Cause]:
+    """Every cause that holds."""
+    if facts.status in (Code.COMPLETED, Code.FAILED, Code.CANCELLED):
+        yield _finished(facts)
+    elif facts.status == Code.JOINING:
+        yield Cause(
+            reason="children",
+            message=f"It waits for {facts.children_open} of its {facts.children} children.",
+            since=facts.started_at,
+        )
+    elif facts.status == Code.PROCESSING:
+        yield _running(facts)
+    elif facts.status == Code.WAITING:
+        yield Cause(
+            reason="upload",
+            message="Its file has not been uploaded.",
+            until=facts.waits_until,
+            remedy="PUT the file to the uploadUrl the task was created with.",
+        )
+        yield from _held(facts)
+    else:
+        yield from _not_due(facts)
+        held = list(_held(facts))
+        yield from held or _its_turn(facts)
+
+
+def _finished(facts: Facts) -> Cause:
+    status, failed = STATUS_OF[facts.status], facts.status == Code.FAILED
+    told = f": {facts.error_message}" if failed and facts.error_message else "."
+    remedy = "Run it again with: opsplane task retry" if failed else None
+    return Cause(reason="finished", message=f"It is {status}{told}", since=facts.completed_at, remedy=remedy)
+
+
+def _running(facts: Facts) -> Cause:
+    if facts.cancel_requested_at is not None:
+        message = f"It was asked to stop; its handler on {facts.worker} has not looked yet."
+        return Cause(reason="stopping", message=message, since=facts.cancel_requested_at)
+    message = f"It runs on {facts.worker}, attempt {facts.attempt}."
+    return Cause(reason="running", message=message, since=facts.started_at)
+
+
+def _not_due(facts: Facts) -> Iterator[Cause]:
+    if facts.run_at is None or facts.run_at <= facts.now:
+        return
+    if facts.scheduled_at is not None and facts.scheduled_at > facts.now:
+        yield Cause(reason="scheduled", message="It was given a time to start at.", until=facts.run_at)
+    elif facts.error_message is not None:
+        tries = f"{facts.retry_count} of {facts.max_retries} retries"
+        message = f"It failed and is tried again ({tries}): {facts.error_message}"
+        yield Cause(reason="backoff", message=message, until=facts.run_at)
+    else:
+        yield Cause(reason="snoozed", message="Its handler put it off.", until=facts.run_at)
+
+
+def _held(facts: Facts) -> Iterator[Cause]:
+    if facts.paused_at is not None:
+        why = f": {facts.pause_reason}" if facts.pause_reason else "."
+        yield Cause(
+            reason="paused",
+            message=f"The queue {facts.queue} is paused by {facts.paused_by}{why}",
+            since=facts.paused_at,
+            remedy=f"opsplane queue resume {facts.queue}",
+        )
+    if not facts.workers:
+        yield Cause(
+            reason="no_worker",
+            message=f"No worker that is there runs {facts.task_type} tasks.",
+            remedy="opsplane up --detach --only worker",
+        )
+
+
+def _its_turn(facts: Facts) -> Iterator[Cause]:
+    if facts.run_at is not None and facts.run_at > facts.now:
+        return
+    full = f"{facts.running} of {facts.slots} places of its {facts.workers} workers are taken"
+    if facts.ahead:
+        many = f"{facts.ahead}" if facts.ahead < COUNTED else f"{COUNTED} or more"
+        message = f"{many} tasks of the queue {facts.queue} come first; {full}."
+        yield Cause(reason="behind", message=message, since=facts.run_at)
+    elif facts.running >= facts.slots:
+        yield Cause(reason="busy", message=f"It is the next of its queue; {full}.", since=facts.run_at)
+    else:
+        message = f"Nothing holds it up: it starts within a second; {full}."
+        yield Cause(reason="soon", message=message, since=facts.run_at)
