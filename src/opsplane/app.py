@@ -244,7 +244,9 @@ class Composition:
         from opsplane.files import LocalStore, upload_handlers
         from opsplane.service import task_types
         from opsplane.tasks import (
+            Dispatcher,
             Joiner,
+            LimitBook,
             Producer,
             Pruner,
             Rescuer,
@@ -268,6 +270,7 @@ class Composition:
             store=store,
             producer=producer,
             control=control,
+            limits=LimitBook(pool, doorbell),
             schedules=ScheduleBook(producer, doorbell),
             scheduler=scheduler,
             live=live,
@@ -283,6 +286,7 @@ class Composition:
             Rescuer(pool, types, doorbell=doorbell, outbox=outbox),
             Sweeper(pool, objects, control),
             Joiner(pool, control, doorbell),
+            Dispatcher(pool, doorbell),
             scheduler,
             Pruner(pool, objects),
             *await self._following(),

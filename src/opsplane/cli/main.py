@@ -35,7 +35,8 @@ NOUNS = {
     "schema": "Show, compare, register and promote the schemas of events.",
     "task": "List, explain, follow, cancel and retry tasks; fetch their results.",
     "schedule": "List, make, pause and run schedules of tasks.",
-    "queue": "List, pause and resume queues of tasks.",
+    "queue": "List, pause, resume and set queues of tasks.",
+    "limit": "List, set and lift limits on how many tasks run or start.",
     "import": "Import files into the services' entities.",
     "export": "Export the services' entities to files.",
 }

@@ -9,7 +9,7 @@ from opsplane.cli.operations import call
 from opsplane.cli.output import emit, note
 from opsplane.cli.session import Common, session
 
-app = cyclopts.App(name="queue", help="List, pause and resume queues of tasks.")
+app = cyclopts.App(name="queue", help="List, pause, resume and set queues of tasks.")
 
 DEFAULTS = Common()
 Name = Annotated[str, Parameter(help="The queue, from `queue ls`.")]
@@ -24,7 +24,19 @@ async def list_queues(*, common: Common = DEFAULTS) -> None:
     if common.output != "table":
         emit(found, common.output)
         return
-    columns = ("name", "paused", "pending", "scheduled", "waiting", "processing", "oldest", "reason")
+    columns = (
+        "name",
+        "paused",
+        "weight",
+        "fair",
+        "pending",
+        "held",
+        "scheduled",
+        "waiting",
+        "processing",
+        "oldest",
+        "reason",
+    )
     emit(found, columns=columns)
 
 
@@ -47,3 +59,22 @@ async def resume(name: Name, *, reason: Reason = None, common: Common = DEFAULTS
     note(f"✓ {name} runs")
     if common.output != "table":
         emit(done or {"name": name}, common.output)
+
+
+@app.command(name="set")
+async def put(
+    name: Name,
+    *,
+    weight: Annotated[float | None, Parameter(help="Its share of the workers beside other queues'.")] = None,
+    fair: Annotated[bool | None, Parameter(help="Whether its tenants take turns.")] = None,
+    reason: Reason = None,
+    common: Common = DEFAULTS,
+) -> None:
+    """Set a queue's weight, and whether its tenants take turns; what is not given stays as it is."""
+    async with session(common) as opened:
+        body = {"weight": weight, "fair": fair}
+        done = await call(opened, "PUT", f"/queues/{name}", json=body, params={"reason": reason})
+    turns = "its tenants take turns" if done["fair"] else "first come, first served"
+    note(f"✓ {name}: weight {done['weight']:g}, {turns}")
+    if common.output != "table":
+        emit(done, common.output)

@@ -36,6 +36,13 @@ class Leader:
                     return
             yield True
 
+    @property
+    def session(self) -> psycopg.AsyncConnection:
+        """The session that holds the lock: what is written on it was written by the leader, or not at all."""
+        if self._connection is None:
+            raise RuntimeError("There is no leader's session outside `hold`.")
+        return self._connection
+
     async def still(self) -> bool:
         """Whether the session that holds the lock is alive; ask before work that must not run twice."""
         if self._connection is None or self._connection.closed:

@@ -17,6 +17,7 @@ from opsplane.tasks.errors import (
 )
 from opsplane.tasks.fan_out import FanOut
 from opsplane.tasks.joiner import Joiner
+from opsplane.tasks.limits import Dispatcher, LimitBook, NewLimit
 from opsplane.tasks.producer import Producer
 from opsplane.tasks.pruner import Pruner
 from opsplane.tasks.rescuer import Rescuer
@@ -30,7 +31,7 @@ from opsplane.tasks.worker import Worker
 from opsplane.tasks.workshop import OpenWorkshop, Workshop
 
 __all__ = [
-    "TRANSITIONS", "Cancelled", "ChildrenFailed", "FanOut", "Fenced", "IllegalTransition", "Joiner", "NewSchedule", "NewTask",
+    "TRANSITIONS", "Cancelled", "ChildrenFailed", "Dispatcher", "FanOut", "Fenced", "IllegalTransition", "Joiner", "LimitBook", "NewLimit", "NewSchedule", "NewTask",
     "OpenWorkshop", "Producer", "Pruner", "QueueState", "Reject", "Rescuer", "ResultFile", "Schedule", "ScheduleBook", "Scheduler", "Snooze", "Status", "StepRefused", "Sweeper", "Task", "TaskContext",
     "TaskControl", "TaskEvent", "TaskFilter", "TaskLog", "TaskNotFound", "TaskPage", "TaskRuntime", "TaskStore",
     "TaskType", "UnknownTaskType", "UploadHook", "Worker", "WorkerState", "Workshop", "accept_upload", "task",

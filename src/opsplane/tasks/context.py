@@ -58,6 +58,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     claimed_at: datetime
     run_at: datetime
+    due_at: datetime
     entity_type: str | None = None
     requested_by: str | None = None
     file_name: str | None = None

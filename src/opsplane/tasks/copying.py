@@ -12,6 +12,7 @@ from opsplane.tasks.states import Code
 from opsplane.tasks.task import EMITS, HIGHEST_PRIORITY, NewTask, TaskType
 
 Given = tuple[str, TaskType, NewTask]
+Kind = tuple[str, str, str]  # queue, type, tenant: what limits go by
 _BLOCK = 2000
 _NULL = "\\N"
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -22,12 +23,26 @@ async def copy_tasks(tx: Connection, given: Sequence[Given]) -> None:
     """Insert the tasks; they are due from a time read after the transaction had its xid."""
     row = await (await tx.execute(sql(__package__, "begin_copy"))).fetchone()
     now = row["now"] if row else ""
+    held = await _held(tx, given) if row and row["limited"] else frozenset()
     async with tx.cursor().copy(sql(__package__, "copy_tasks")) as copy:
         for at in range(0, len(given), _BLOCK):
-            await copy.write("".join(_lines(given[at : at + _BLOCK], now)))
+            await copy.write("".join(_lines(given[at : at + _BLOCK], now, held)))
 
 
-def _lines(given: Sequence[Given], now: str) -> Iterator[str]:
+async def _held(tx: Connection, given: Sequence[Given]) -> frozenset[Kind]:
+    """The kinds among the tasks that are held by a limit or a turn."""
+    kinds = sorted({_kind(kind, new) for _, kind, new in given})
+    queues, types, tenants = zip(*kinds, strict=True)
+    told = {"queues": list(queues), "types": list(types), "tenants": list(tenants)}
+    rows = await (await tx.execute(sql(__package__, "find_held"), told)).fetchall()
+    return frozenset(kinds[row["number"]] for row in rows)
+
+
+def _kind(kind: TaskType, new: NewTask) -> Kind:
+    return new.queue or kind.queue_name, kind.name, new.tenant
+
+
+def _lines(given: Sequence[Given], now: str, held: frozenset[Kind]) -> Iterator[str]:
     moment = datetime.fromisoformat(now)
     for task_id, kind, new in given:
         params = _text(_encode(_params(kind, new)).decode())
@@ -35,8 +50,9 @@ def _lines(given: Sequence[Given], now: str) -> Iterator[str]:
         scheduled = new.scheduled_at.isoformat() if new.scheduled_at else _NULL
         retries = kind.retry.attempts if new.max_retries is None else new.max_retries
         timeout = kind.timeout if new.timeout_seconds is None else new.timeout_seconds
+        status = Code.HELD if held and _kind(kind, new) in held else Code.READY
         yield (
-            f"{task_id}\t{now}\t{scheduled if later else now}\t{Code.READY}\t{HIGHEST_PRIORITY - new.priority}\t"
+            f"{task_id}\t{now}\t{scheduled if later else now}\t{status}\t{HIGHEST_PRIORITY - new.priority}\t"
             f"{EMITS.index(kind.emit)}\t{retries}\t{timeout}\t{_text(new.queue or kind.queue_name)}\t"
             f"{_text(kind.name)}\t{_text(new.tenant)}\t{params}\t{scheduled}\t"
             f"{_text(new.entity_type or kind.entity)}\t{_text(new.requested_by)}\t{_text(new.callback_url)}\t"

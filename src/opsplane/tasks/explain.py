@@ -17,7 +17,7 @@ COUNTED = 10_000
 
 Reason = Literal[
     "finished", "stopping", "running", "children", "upload", "scheduled", "backoff", "snoozed", "paused",
-    "no_worker", "behind", "busy", "soon",
+    "no_worker", "limit", "turn", "behind", "busy", "soon",
 ]  # fmt: skip
 
 
@@ -31,12 +31,24 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     remedy: str | None = None
 
 
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """A limit that the task is under, and how many of its places are taken."""
+
+    kind: str
+    name: str
+    concurrency: int | None
+    rate: int | None
+    per_seconds: float | None
+    taken: int
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a task and of all that could hold it up; `ahead` counts up to `COUNTED`."""
 
     status: int
     task_type: str
     queue: str
+    tenant: str
     now: datetime
     run_at: datetime | None
     scheduled_at: datetime | None
@@ -58,6 +70,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     slots: int
     running: int
     ahead: int
+    limits: list[Taken]
 
 
 async def explain(pool: Pool, task_id: str) -> list[Cause]:
@@ -93,7 +106,7 @@ def causes(facts: Facts) -> Iterator[Cause]:
     else:
         yield from _not_due(facts)
         held = list(_held(facts))
-        yield from held or _its_turn(facts)
+        yield from held or (_limited(facts) if facts.status == Code.HELD else _its_turn(facts))
 
 
 def _finished(facts: Facts) -> Cause:
@@ -141,13 +154,40 @@ def _held(facts: Facts) -> Iterator[Cause]:
         )
 
 
+def _limited(facts: Facts) -> Iterator[Cause]:
+    if facts.run_at is not None and facts.run_at > facts.now:
+        return
+    full = [limit for limit in facts.limits if limit.concurrency and limit.taken >= limit.concurrency]
+    for limit in full:
+        yield Cause(
+            reason="limit",
+            message=f"{limit.taken} of {limit.concurrency} places of the {limit.kind} {limit.name} are taken; {_ahead(facts)}.",
+            since=facts.run_at,
+            remedy=f"opsplane limit set {limit.kind} {limit.name} --concurrency {2 * (limit.concurrency or 1)}",
+        )
+    paced = [limit for limit in facts.limits if limit.rate]
+    for limit in paced:
+        message = f"{limit.rate} tasks of the {limit.kind} {limit.name} start in {limit.per_seconds:g} s; {_ahead(facts)}."
+        yield Cause(reason="limit", message=message, since=facts.run_at)
+    if not full and not paced:
+        message = f"The dispatcher lets it go when its turn comes; {_ahead(facts)}."
+        yield Cause(reason="turn", message=message, since=facts.run_at)
+
+
+def _ahead(facts: Facts) -> str:
+    return f"{_many(facts.ahead)} tasks of the tenant {facts.tenant} in the queue {facts.queue} come first"
+
+
+def _many(count: int) -> str:
+    return f"{count}" if count < COUNTED else f"{COUNTED} or more"
+
+
 def _its_turn(facts: Facts) -> Iterator[Cause]:
     if facts.run_at is not None and facts.run_at > facts.now:
         return
     full = f"{facts.running} of {facts.slots} places of its {facts.workers} workers are taken"
     if facts.ahead:
-        many = f"{facts.ahead}" if facts.ahead < COUNTED else f"{COUNTED} or more"
-        message = f"{many} tasks of the queue {facts.queue} come first; {full}."
+        message = f"{_many(facts.ahead)} tasks of the queue {facts.queue} come first; {full}."
         yield Cause(reason="behind", message=message, since=facts.run_at)
     elif facts.running >= facts.slots:
         yield Cause(reason="busy", message=f"It is the next of its queue; {full}.", since=facts.run_at)

@@ -197,7 +197,7 @@ def _result(result: Any) -> dict[str, Any]:
 def _observe(attempt: Attempt) -> None:
     name = attempt.kind.name
     _waited.labels(name).observe(
-        max(0.0, (attempt.claim.claimed_at - attempt.claim.run_at).total_seconds())
+        max(0.0, (attempt.claim.claimed_at - attempt.claim.due_at).total_seconds())
         + attempt.context.delay / 1e6
     )
     _ran.labels(name).observe(time.monotonic() - attempt.started)

@@ -76,6 +76,10 @@ class Marks:
                 return
             marks[level] = ceiling
 
+    def forget(self, queue: str) -> None:
+        """Start at the beginning when the queue is asked for again."""
+        self._marks.pop(queue, None)
+
     def _fall(self, floor: datetime) -> None:
         lowest = Mark(floor, LOWEST_ID)
         for marks in self._marks.values():

@@ -41,7 +41,7 @@ def task_of(row: Mapping[str, Any], now: datetime | None = None) -> Task:
 def status_of(row: Mapping[str, Any], now: datetime) -> Status:
     """`scheduled` is a ready task whose given time lies ahead."""
     scheduled_at = row["scheduled_at"]
-    if row["status"] == Code.READY and scheduled_at is not None and scheduled_at > now:
+    if row["status"] in (Code.READY, Code.HELD) and scheduled_at is not None and scheduled_at > now:
         return Status.SCHEDULED
     return STATUS_OF[row["status"]]
 

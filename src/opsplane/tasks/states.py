@@ -67,7 +67,7 @@ def move(verb: str, status: Status, task_id: str = "") -> Status:
 
 
 class Code:
-    """How states are kept in the tables; `scheduled` is READY with a due time that lies ahead."""
+    """How states are kept in the tables; `scheduled` is READY or HELD with a due time that lies ahead."""
 
     READY = 0
     PROCESSING = 1
@@ -76,6 +76,7 @@ class Code:
     FAILED = 4
     CANCELLED = 5
     JOINING = 6  # no worker has it: waits for its children
+    HELD = 7  # not claimable: waits for a place under a limit, or for its tenant's turn
 
 
 STATUS_OF = MappingProxyType(
@@ -87,5 +88,6 @@ STATUS_OF = MappingProxyType(
         Code.FAILED: Status.FAILED,
         Code.CANCELLED: Status.CANCELLED,
         Code.JOINING: Status.PROCESSING,
+        Code.HELD: Status.PENDING,
     }
 )

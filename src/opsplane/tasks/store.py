@@ -17,8 +17,8 @@ from opsplane.tasks.task import Task
 COUNT_LIMIT = 10_000
 RESULT_SHOWN = 2000
 _CODES = {
-    Status.SCHEDULED: [Code.READY],
-    Status.PENDING: [Code.READY, Code.WAITING],
+    Status.SCHEDULED: [Code.READY, Code.HELD],
+    Status.PENDING: [Code.READY, Code.WAITING, Code.HELD],
     Status.PROCESSING: [Code.PROCESSING, Code.JOINING],
     Status.COMPLETED: [Code.COMPLETED],
     Status.FAILED: [Code.FAILED],
@@ -110,7 +110,7 @@ class TaskLog(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QueueState(msgspec.Struct, frozen=True, kw_only=True):
-    """A queue, its settings and what is in it."""
+    """A queue, its settings and what is in it; `held` of those pending wait for a place under a limit or for a turn."""
 
     name: str
     paused: bool
@@ -119,10 +119,11 @@ class QueueState(msgspec.Struct, frozen=True, kw_only=True):
     scheduled: int
     processing: int
     waiting: int
+    held: int
     paused_by: str | None = None
     paused_at: datetime | None = None
     reason: str | None = None
-    concurrency: int | None = None
+    fair: bool = False
     oldest: datetime | None = None
 
 

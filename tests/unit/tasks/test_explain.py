@@ -13,6 +13,7 @@ from tests.unit.tasks.conftest import Engine
 from opsplane.resilience import Retry
 from opsplane.tasks import Joiner, NewTask, Snooze, Task, TaskContext, TaskNotFound, task
 from opsplane.tasks.explain import Cause, explain
+from opsplane.tasks.limits import LimitBook, NewLimit
 
 
 @task("demo.hold", service="demo", retry=Retry(3, "1h..1h"))
@@ -105,6 +106,28 @@ async def soon(engine: Engine) -> Task:
     return await engine.create("demo.hold")
 
 
+async def limited(engine: Engine) -> Task:
+    await LimitBook(engine.pool).put(NewLimit(kind="type", name="demo.hold", concurrency=1), "olga")
+    await _worker(engine, "{demo.hold}", slots=4, running=1)
+    await engine.create_many("demo.hold", 2)
+    await engine.pool.execute("update task set status = 1 where id = (select min(id::text)::uuid from task)")
+    return await engine.create("demo.hold")
+
+
+async def paced(engine: Engine) -> Task:
+    await LimitBook(engine.pool).put(NewLimit(kind="tenant", name="*", rate=5, per_seconds=60), "olga")
+    await _worker(engine, "{demo.hold}", slots=4)
+    return await engine.create("demo.hold")
+
+
+async def turn(engine: Engine) -> Task:
+    await LimitBook(engine.pool).set_queue("demo", fair=True)
+    await _worker(engine, "{demo.hold}", slots=4)
+    await engine.create_many("demo.hold", 2, tenant="other")
+    await engine.create_many("demo.hold", 1)
+    return await engine.create("demo.hold")
+
+
 async def _worker(engine: Engine, types: str, slots: int, running: int = 0) -> None:
     await engine.pool.execute(
         "insert into worker (name, host, pid, task_types, slots, running) values ('w', 'here', 7, %s, %s, %s)",
@@ -124,6 +147,21 @@ CAUSES: list[tuple[Story, list[str], str]] = [
     (other_worker, ["no_worker"], "No worker that is there runs demo.hold tasks."),
     (behind, ["behind"], "3 tasks of the queue demo come first; 4 of 4 places of its 1 workers are taken."),
     (busy, ["busy"], "It is the next of its queue; 4 of 4 places of its 1 workers are taken."),
+    (
+        limited,
+        ["limit"],
+        "1 of 1 places of the type demo.hold are taken; 1 tasks of the tenant default in the queue demo come first.",
+    ),
+    (
+        paced,
+        ["limit"],
+        "5 tasks of the tenant * start in 60 s; 0 tasks of the tenant default in the queue demo come first.",
+    ),
+    (
+        turn,
+        ["turn"],
+        "The dispatcher lets it go when its turn comes; 1 tasks of the tenant default in the queue demo come first.",
+    ),
     (
         soon,
         ["soon"],

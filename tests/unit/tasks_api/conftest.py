@@ -21,6 +21,7 @@ from opsplane.events import Outbox
 from opsplane.files import LocalStore, upload_handlers
 from opsplane.resilience import Stop, run_duties
 from opsplane.tasks import (
+    LimitBook,
     Producer,
     ScheduleBook,
     Scheduler,
@@ -73,6 +74,7 @@ class Api:
             store=self.store,
             producer=self.producer,
             control=self.control,
+            limits=LimitBook(pool, self.doorbell),
             schedules=ScheduleBook(self.producer, self.doorbell),
             scheduler=Scheduler(self.producer, self.control, self.doorbell),
             live=self.live,

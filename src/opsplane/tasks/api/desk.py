@@ -17,6 +17,7 @@ from opsplane.tasks.api.requests import CreateTask
 from opsplane.tasks.api.views import CreatedTask, Download, TaskView, created_view, task_view
 from opsplane.tasks.control import TaskControl
 from opsplane.tasks.errors import TaskNotFound
+from opsplane.tasks.limits import LimitBook
 from opsplane.tasks.producer import Producer
 from opsplane.tasks.schedules import ScheduleBook, Scheduler
 from opsplane.tasks.store import TaskStore
@@ -40,6 +41,7 @@ class TaskDesk:
     store: TaskStore
     producer: Producer
     control: TaskControl
+    limits: LimitBook
     schedules: ScheduleBook
     scheduler: Scheduler
     live: LiveTasks

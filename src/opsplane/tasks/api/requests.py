@@ -12,6 +12,7 @@ import msgspec
 from opsplane.errors import Denied, InvalidInput
 from opsplane.tasks.actions import STAFF
 from opsplane.tasks.ids import is_id
+from opsplane.tasks.limits.limit import Kind, NewLimit
 from opsplane.tasks.schedules.schedule import GRACE, Missed, NewSchedule, Overlap
 from opsplane.tasks.states import Status
 from opsplane.tasks.store import TaskFilter
@@ -95,6 +96,27 @@ class PutSchedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 def _highest(identity: Identity) -> int:
     return max([DEFAULT_PRIORITY, *(HIGHEST.get(role, 0) for role in identity.roles)])
+
+
+class PutLimit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """How many tasks run at once (`concurrency`), and how many start in a time (`rate` in `perSeconds`)."""
+
+    concurrency: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+    rate: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+    per_seconds: Annotated[float, msgspec.Meta(ge=0.1, le=86400)] | None = None
+
+    def new_limit(self, kind: Kind, name: str) -> NewLimit:
+        """The limit of this kind and name."""
+        return NewLimit(
+            kind=kind, name=name, concurrency=self.concurrency, rate=self.rate, per_seconds=self.per_seconds
+        )
+
+
+class PutQueue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A queue's `weight` among queues, and whether its tenants take turns (`fair`); what is left out stays."""
+
+    weight: Annotated[float, msgspec.Meta(ge=0.01, le=1000)] | None = None
+    fair: bool | None = None
 
 
 class ListQuery(msgspec.Struct, frozen=True, kw_only=True):

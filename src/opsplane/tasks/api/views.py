@@ -160,7 +160,10 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class QueueView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A queue and what is in it; `oldest` is since when its first pending task is due."""
+    """A queue and what is in it; `oldest` is since when its first pending task is due.
+
+    `held` of the pending ones wait for a place under a limit or for their tenant's turn (`fair`).
+    """
 
     name: str
     paused: bool
@@ -168,12 +171,27 @@ class QueueView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     paused_at: datetime | None
     reason: str | None
     weight: float
-    concurrency: int | None
+    fair: bool
     pending: int
     scheduled: int
     processing: int
     waiting: int
+    held: int
     oldest: datetime | None
+
+
+class LimitView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A limit; `taken` of its places are taken, `held` tasks wait behind it (counted up to 10,000)."""
+
+    kind: str
+    name: str
+    concurrency: int | None
+    rate: int | None
+    per_seconds: float | None
+    taken: int
+    held: int
+    updated_at: datetime
+    updated_by: str
 
 
 class WorkerView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

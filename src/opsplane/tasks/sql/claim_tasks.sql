@@ -21,5 +21,5 @@ set status = 1, claim_token = nextval('task_claim_token'), worker = %(worker)s, 
 where id = any(array(select found.id from found)::uuid[]) and status = 0
 returning
     id::text as id, task_type, claim_token as token, attempt, retry_count, max_retries, params::text as params, queue, prio,
-    emit, tenant, timeout_seconds as timeout, run_at, created_at, claimed_at, entity_type, requested_by, file_name,
+    emit, tenant, timeout_seconds as timeout, run_at, coalesce(due_at, run_at) as due_at, created_at, claimed_at, entity_type, requested_by, file_name,
     input_key, traceparent, worker, parent_id::text as parent_id

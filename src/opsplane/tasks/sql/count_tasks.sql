@@ -1,7 +1,7 @@
 -- How many tasks match every given filter, counted up to a limit.
 select count(*) as total from (select 1 from any_task
 where (%(statuses)s::smallint[] is null or status = any(%(statuses)s::smallint[]))
-    and (%(scheduled)s::boolean is null or (coalesce(scheduled_at > now(), false) and status = 0) = %(scheduled)s::boolean)
+    and (%(scheduled)s::boolean is null or (coalesce(scheduled_at > now(), false) and status in (0, 7)) = %(scheduled)s::boolean)
     and (%(task_type)s::text is null or task_type = %(task_type)s::text)
     and (%(entity_type)s::text is null or entity_type = %(entity_type)s::text)
     and (%(parent_id)s::uuid is null or parent_id = %(parent_id)s::uuid)

@@ -1,5 +1,5 @@
 -- Finish a task that no worker has: cancelled before it began or while its children ran, or its upload never came. No row: it is claimed or gone.
-with gone as (delete from task where id = %(id)s::uuid and status in (0, 2, 6) returning *)
+with gone as (delete from task where id = %(id)s::uuid and status in (0, 2, 6, 7) returning *)
 insert into task_history (
     id, created_at, started_at, completed_at, status, prio, emit, attempt, retry_count, max_retries, worker, timeout_seconds,
     queue, task_type, tenant, params, scheduled_at, entity_type, requested_by, unique_key, file_name, file_size, sha256,

@@ -6,7 +6,7 @@ insert into task (
     callback_url, parent_id, traceparent
 )
 select
-    %(id)s, clock_timestamp(), greatest(%(scheduled_at)s::timestamptz, clock_timestamp()), %(status)s, %(prio)s, %(emit)s,
+    %(id)s, clock_timestamp(), greatest(%(scheduled_at)s::timestamptz, clock_timestamp()), case when %(status)s = 0 then ready_status(%(queue)s, %(task_type)s, %(tenant)s) else %(status)s end, %(prio)s, %(emit)s,
     %(max_retries)s, %(timeout_seconds)s, %(queue)s, %(task_type)s, %(tenant)s, %(params)s::jsonb,
     %(scheduled_at)s, %(entity_type)s, %(requested_by)s, %(unique_key)s, %(waits_for)s,
     clock_timestamp() + make_interval(secs => %(upload_timeout)s::double precision), %(file_name)s, %(file_size)s,

@@ -2,7 +2,7 @@
 select * from any_task
 where (%(below)s::uuid is null or id < %(below)s::uuid)
     and (%(statuses)s::smallint[] is null or status = any(%(statuses)s::smallint[]))
-    and (%(scheduled)s::boolean is null or (coalesce(scheduled_at > now(), false) and status = 0) = %(scheduled)s::boolean)
+    and (%(scheduled)s::boolean is null or (coalesce(scheduled_at > now(), false) and status in (0, 7)) = %(scheduled)s::boolean)
     and (%(task_type)s::text is null or task_type = %(task_type)s::text)
     and (%(entity_type)s::text is null or entity_type = %(entity_type)s::text)
     and (%(parent_id)s::uuid is null or parent_id = %(parent_id)s::uuid)

@@ -8,9 +8,9 @@ told as (
     ) as told (id, token, delay, retries, attempts, rescues, error_kind, error_message)
 )
 update task
-set status = 0, claim_token = null, worker = null, claimed_at = null, started_at = null,
+set status = ready_status(task.queue, task.task_type, task.tenant), due_at = null, claim_token = null, worker = null, claimed_at = null, started_at = null,
     updated_at = clock_timestamp(),
-    run_at = case when told.rescues = 0 then clock_timestamp() + told.delay * interval '1 second' else task.run_at end,
+    run_at = case when told.rescues = 0 then clock_timestamp() + told.delay * interval '1 second' else coalesce(task.due_at, task.run_at) end,
     retry_count = retry_count + told.retries, attempt = attempt + told.attempts, rescues = task.rescues + told.rescues,
     error_kind = coalesce(told.error_kind, task.error_kind),
     error_message = coalesce(told.error_message, task.error_message)

@@ -7,7 +7,7 @@ insert into task (
     input_key, callback_url, parent_id, traceparent, error_kind, error_message
 )
 select
-    gone.id, gone.created_at, clock_timestamp(), clock_timestamp(), 0, gone.prio, gone.emit, gone.attempt,
+    gone.id, gone.created_at, clock_timestamp(), clock_timestamp(), ready_status(gone.queue, gone.task_type, gone.tenant), gone.prio, gone.emit, gone.attempt,
     gone.retry_count + 1, gone.max_retries, gone.timeout_seconds, gone.queue, gone.task_type, gone.tenant, gone.params,
     gone.scheduled_at, gone.entity_type, gone.requested_by, gone.unique_key, gone.file_name, gone.file_size,
     gone.sha256, gone.input_key, gone.callback_url, gone.parent_id, gone.traceparent, gone.error_kind,

@@ -1,0 +1,2 @@
+-- Lift a limit.
+delete from task_limit where kind = %s and name = %s

@@ -1,0 +1,2 @@
+-- Every limit.
+select * from task_limit order by kind, name
