@@ -16,6 +16,7 @@ from opsplane.tasks.task import HIGHEST_PRIORITY
 
 LEVELS = range(HIGHEST_PRIORITY + 1)
 LOWEST_ID = "00000000-0000-0000-0000-000000000000"
+FLOORS = 100
 _MARGIN = timedelta(milliseconds=5)
 
 
@@ -43,6 +44,8 @@ class Marks:
 
     def __init__(self) -> None:
         self._marks: dict[str, list[Mark]] = {}
+        self._floors: list[Mark] = []  # to which all marks fell, one after another
+        self._fallen: dict[str, int] = {}  # how many of them a queue's marks have taken in
         self._since: dict[int, datetime] = {}
         self._at = BEGINNING.at
 
@@ -62,7 +65,13 @@ class Marks:
 
     def of(self, queue: str) -> list[Mark]:
         """Where to start in the queue, by priority level."""
-        return self._marks.setdefault(queue, [BEGINNING for _ in LEVELS])
+        marks = self._marks.setdefault(queue, [BEGINNING for _ in LEVELS])
+        news = self._floors[self._fallen.get(queue, 0) :]
+        if news:
+            lowest = min(news)
+            marks[:] = [min(mark, lowest) for mark in marks]
+        self._fallen[queue] = len(self._floors)
+        return marks
 
     def claimed(self, queue: str, last: tuple[int, Mark] | None) -> None:
         """Raise the queue's marks after a claim made since the last tick.
@@ -76,11 +85,19 @@ class Marks:
                 return
             marks[level] = ceiling
 
+    def knows(self, queue: str) -> bool:
+        """Whether the queue has marks."""
+        return queue in self._marks
+
     def forget(self, queue: str) -> None:
         """Start at the beginning when the queue is asked for again."""
         self._marks.pop(queue, None)
+        self._fallen.pop(queue, None)
 
     def _fall(self, floor: datetime) -> None:
-        lowest = Mark(floor, LOWEST_ID)
-        for marks in self._marks.values():
-            marks[:] = [min(mark, lowest) for mark in marks]
+        self._floors.append(Mark(floor, LOWEST_ID))
+        if len(self._floors) >= FLOORS:
+            for queue in self._marks:
+                self.of(queue)
+            self._floors.clear()
+            self._fallen.clear()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -15,9 +16,10 @@ from opsplane.database import Doorbell, Leader, Pool
 from opsplane.resilience import Stop
 from opsplane.tasks import channels
 from opsplane.tasks.limits.limit import Held, Limit, Line, held_by
-from opsplane.tasks.limits.lines import Choice, Reading, Turns, Waiting, choose
+from opsplane.tasks.limits.lines import Waiting
 from opsplane.tasks.limits.places import Place, Places
-from opsplane.tasks.limits.reader import Reader, Session
+from opsplane.tasks.limits.reader import Reader
+from opsplane.tasks.limits.session import Session, ids_array
 from opsplane.telemetry import counter, gauge, get_logger
 
 log = get_logger("tasks")
@@ -25,7 +27,7 @@ STEP = 0.01  # between two looks while tasks are let go or end, longer while not
 LONGEST_STEP = 0.1
 POLL = 1.0
 UNCLAIMED = 5.0
-ROOM_SECONDS = 0.1  # what workers finish in this time may be let go beyond their slots
+ROOM_SECONDS = 0.25  # what workers finish in this time may be let go beyond their slots
 SWEEP_SHARE = 20.0
 SWEEP_GAP = 1.0
 BATCH = 10_000
@@ -34,7 +36,7 @@ _taken = gauge("task_limit_taken", "Places taken under a limit.", ["kind", "name
 
 
 class Out(NamedTuple):
-    """A task that was let go and has a place: until it is finished, put back or called back."""
+    """A task that was let go and has a place: until it has ended, was put back or called back."""
 
     line: Line
     places: list[Place]
@@ -84,12 +86,13 @@ class Dispatch:
         self._places = Places()
         self._held = Held((), (), (), False)
         self._paused: frozenset[str] = frozenset()
-        self._fair: dict[str, Turns] = {}
+        self._fair: frozenset[str] = frozenset()
         self._types: frozenset[str] = frozenset()
         self._slots = 0
         self._out: dict[str, Out] = {}
+        self._by_queue: Counter[str] = Counter()
         self._pace = 0.0
-        self._looked = time.monotonic()
+        self._looked = self._recalled = time.monotonic()
         self._settled = self._swept = -SWEEP_GAP
 
     @property
@@ -111,12 +114,12 @@ class Dispatch:
         now = time.monotonic()
         if now - self._settled >= POLL:
             await self._settle(now)
-        if not self._held and not self._reader.readings:
+        if not self._held and not self._reader.knows_lines and now < self._swept:
             return False
         moved = await self._take_back(now)
         if now >= self._swept:
             await self._sweep()
-        await self._reader.read(self._places)
+        await self._reader.read()
         return await self._release(now) or moved
 
     async def _settle(self, now: float) -> None:
@@ -125,112 +128,110 @@ class Dispatch:
         (able,) = await self._session.rows("read_workers")
         self._slots, self._types = able["slots"], frozenset(able["types"])
         self._paused = frozenset(row["name"] for row in queues if row["paused"])
-        fair = {row["name"] for row in queues if row["fair"]}
-        self._fair = {name: self._fair.get(name) or Turns() for name in fair}
-        if tuple(limits) != self._places.limits:
-            self._change(limits, now)
-        held = held_by(limits, fair)
-        if held != self._held:
-            log.info("tasks.limits_changed", limits=len(limits), fair=len(fair))
-            self._held, self._swept = held, now
+        fair = frozenset(row["name"] for row in queues if row["fair"])
+        if tuple(limits) != self._places.limits or fair != self._fair:
+            self._change(limits, fair, now)
         for limit, taken in self._places.taken():
             _taken.labels(limit.kind, limit.name).set(taken)
         self._settled = now
 
-    def _change(self, limits: Iterable[Limit], now: float) -> None:
+    def _change(self, limits: list[Limit], fair: frozenset[str], now: float) -> None:
+        log.info("tasks.limits_changed", limits=len(limits), fair=len(fair))
         places = Places(limits, now)
         places.keep(self._places)
         kept = {id(place) for place in places.all()}
-        self._places = places
         for task_id, out in self._out.items():
-            new = places.of(out.line)
-            for place in new:
+            self._out[task_id] = out._replace(places=places.of(out.line))
+            for place in self._out[task_id].places:
                 if id(place) not in kept:
                     place.taken += 1
-            self._out[task_id] = out._replace(places=new)
-        self._reader.renew(places)
+        self._places, self._fair, self._held = places, fair, held_by(limits, fair)
+        self._reader.renew(places, fair)
+        self._swept = now
 
     async def _sweep(self) -> None:
         """Find what no bell told of: tasks of a limit that is new or gone, of a dispatcher before, below the marks."""
         began = time.monotonic()
-        known = {"known": list(self._out), **self._held.parameters()}
+        known = {"known": ids_array(self._out), **self._held.parameters()}
         if self._held:
             await self._session.rows("hold_tasks", known)
             for row in await self._session.rows("find_running", known):
                 line = Line(row["queue"], row["tenant"], row["task_type"])
-                self._let(row["id"], line, self._places.of(line), began)
+                places = self._places.of(line)
+                for place in places:
+                    place.taken += 1
+                self._note(row["id"], Out(line, places, began))
         freed = await self._session.rows("free_tasks", {**self._held.parameters(), "limit": BATCH})
         self._ring(row["queue"] for row in freed)
-        await self._reader.sweep(self._places)
-        for turns in self._fair.values():
-            turns.forget([reading.line.tenant for reading in self._reader.readings.values()])
+        await self._reader.sweep()
         took = time.monotonic() - began
-        self._swept = time.monotonic() + (0.0 if len(freed) == BATCH else max(SWEEP_GAP, SWEEP_SHARE * took))
+        self._swept = began + took + (0.0 if len(freed) == BATCH else max(SWEEP_GAP, SWEEP_SHARE * took))
 
     async def _take_back(self, now: float) -> bool:
         """Whether tasks ended, whose places are given back; those that no worker claims are called back."""
-        gone = await self._session.rows("find_gone", {"ids": list(self._out)}) if self._out else []
+        gone = await self._session.rows("find_gone", {"ids": ids_array(self._out)}) if self._out else []
         for row in gone:
             self._give(row["id"])
-        share = min(1.0, (now - self._looked) / 0.5)
-        self._pace += share * (len(gone) / max(now - self._looked, STEP) - self._pace)
+        took = max(now - self._looked, STEP)
+        self._pace += min(1.0, 2 * took) * (len(gone) / took - self._pace)
         self._looked = now
+        if now - self._recalled >= POLL:
+            self._recalled = now
+            await self._recall(now)
+        return bool(gone)
+
+    async def _recall(self, now: float) -> None:
         late = [
             task_id
             for task_id, out in self._out.items()
             if out.line.queue in self._paused or now - out.since > UNCLAIMED
         ]
-        if late:
-            await self._recall(late, now)
-        return bool(gone)
-
-    async def _recall(self, ids: list[str], now: float) -> None:
-        for row in await self._session.rows("recall_tasks", {"ids": ids}):
+        if not late:
+            return
+        for row in await self._session.rows("recall_tasks", {"ids": ids_array(late)}):
             out = self._give(row["id"])
-            self._reader.of(out.line, self._places).add([Waiting(row["prio"], row["run_at"], row["id"])])
-        for task_id in ids:
-            if task_id in self._out:  # it runs: there is nothing to look for the next time
+            self._reader.put(out.line, Waiting(row["prio"], row["run_at"], row["id"]))
+        for task_id in late:
+            if task_id in self._out:  # it runs: there is nothing to call back
                 self._out[task_id] = self._out[task_id]._replace(since=now + 3600.0)
 
     async def _release(self, now: float) -> bool:
         """Whether tasks were let go."""
-        chosen: list[Choice] = []
-        for queue, readings in self._reader.by_queue().items():
-            if queue not in self._paused:
-                able = [reading for reading in readings if reading.line.task_type in self._types]
-                chosen += choose(able, self._room(queue), now, self._fair.get(queue))
+        chosen = [
+            choice
+            for queue, row in self._reader.rows.items()
+            if row and queue not in self._paused
+            for choice in row.choose(self._room(queue), now, self._types)
+        ]
         if not chosen:
             return False
-        ids = [choice.task.id for choice in chosen]
+        ids = ids_array(choice.task.id for choice in chosen)
         done = {row["id"] for row in await self._session.rows("release_tasks", {"ids": ids})}
         for reading, task in chosen:
-            self._note(reading, task.id, now)
+            self._reader.took(reading)
+            self._note(task.id, Out(reading.line, reading.places, now))
             if task.id not in done:  # cancelled meanwhile
                 self._give(task.id)
-            else:
-                _released.labels(reading.line.queue).inc()
+        for queue, count in Counter(reading.line.queue for reading, _ in chosen).items():
+            _released.labels(queue).inc(count)
         self._ring(reading.line.queue for reading, _ in chosen)
         return bool(done)
 
-    def _note(self, reading: Reading, task_id: str, now: float) -> None:
+    def _note(self, task_id: str, out: Out) -> None:
         if task_id in self._out:  # it was put back, which was not seen yet
             self._give(task_id)
-        self._out[task_id] = Out(reading.line, reading.places, now)
-
-    def _let(self, task_id: str, line: Line, places: list[Place], now: float) -> None:
-        for place in places:
-            place.taken += 1
-        self._out[task_id] = Out(line, places, now)
+        self._out[task_id] = out
+        self._by_queue[out.line.queue] += 1
 
     def _give(self, task_id: str) -> Out:
         out = self._out.pop(task_id)
+        self._by_queue[out.line.queue] -= 1
         for place in out.places:
             place.taken -= 1
         return out
 
     def _room(self, queue: str) -> int:
-        taken = sum(1 for out in self._out.values() if out.line.queue == queue)
-        return max(0, self._slots + int(self._pace * ROOM_SECONDS) - taken)
+        return max(0, self._slots + int(self._pace * ROOM_SECONDS) - self._by_queue[queue])
 
     def _ring(self, queues: Iterable[str]) -> None:
         for queue in set(queues):

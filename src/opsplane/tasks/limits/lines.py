@@ -1,13 +1,13 @@
-"""The held tasks as far as they were read, and which of them is next: by priority, then by tenants' turn, then by due time.
+"""The held tasks of a queue as far as they were read, and which is next: by priority, then by tenants' turn, then by due time.
 
-Tenants take turns by start-time fair queueing: one that comes or returns starts at the turn of the one served last, so
-it neither waits for those before it nor is paid back for the time it was away.
+Tenants take turns by start-time fair queueing (Goyal, Vin, Cheng 1996): one that comes or returns starts at the turn of the one
+served last, so it neither waits for those before it nor is paid back for the time it was away.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import NamedTuple
 
@@ -26,14 +26,23 @@ class Waiting(NamedTuple):
     id: str
 
 
+class Entry(NamedTuple):
+    """The place of a line among those of its queue; they sort by what comes first."""
+
+    prio: int
+    turn: int
+    first: Waiting
+    number: int  # no two are alike, so that lines are never compared
+
+
 class Reading:
-    """A line with the tasks read of it and not let go; `arrived` and `more` say that there are, or may be, others."""
+    """A line with the tasks read of it and not let go; `more` says that there may be others."""
 
     def __init__(self, line: Line, places: list[Place]) -> None:
         self.line = line
         self.places = places
-        self.arrived = False
         self.more = True
+        self.entry: Entry | None = None
         self._tasks: list[Waiting] = []
         self._ids: set[str] = set()
 
@@ -42,14 +51,14 @@ class Reading:
         return len(self._tasks)
 
     @property
-    def wanting(self) -> bool:
-        """Whether it should be read."""
-        return self.arrived or (self.more and len(self._tasks) < LOW)
-
-    @property
     def first(self) -> Waiting:
         """The one to be let go next."""
         return self._tasks[0]
+
+    @property
+    def low(self) -> bool:
+        """Whether it should be read on."""
+        return self.more and len(self._tasks) < LOW
 
     @property
     def upto(self) -> int:
@@ -71,7 +80,7 @@ class Reading:
 
 
 class Turns:
-    """Whose turn it is among the tenants of a fair queue."""
+    """Whose turn it is among tenants."""
 
     def __init__(self) -> None:
         self._served: dict[str, int] = {}
@@ -86,9 +95,9 @@ class Turns:
         self._now = self.of(tenant)
         self._served[tenant] = self._now + 1
 
-    def forget(self, present: Iterable[str]) -> None:
-        """Forget tenants that have nothing held."""
-        self._served = {tenant: self._served[tenant] for tenant in present if tenant in self._served}
+    def forget(self) -> None:
+        """Forget the tenants whose turn it is anyway."""
+        self._served = {tenant: turn for tenant, turn in self._served.items() if turn > self._now}
 
 
 class Choice(NamedTuple):
@@ -98,32 +107,57 @@ class Choice(NamedTuple):
     task: Waiting
 
 
-def choose(readings: Iterable[Reading], room: int, now: float, turns: Turns | None) -> list[Choice]:
-    """At most `room` tasks of one queue to be let go now, their places taken; `turns` where tenants take turns."""
+class Row:
+    """The lines of one queue in the order in which they are next; in a fair queue its tenants take turns."""
 
-    def entry(reading: Reading) -> tuple[int, int, Waiting, int, Reading]:
-        turn = 0 if turns is None else turns.of(reading.line.tenant)
-        return reading.first.prio, turn, reading.first, id(reading), reading
+    def __init__(self, *, fair: bool) -> None:
+        self.turns = Turns() if fair else None
+        self._heap: list[tuple[Entry, Reading]] = []
+        self._number = 0
 
-    heap = [entry(reading) for reading in readings if reading]
-    heapq.heapify(heap)
-    chosen: list[Choice] = []
-    while heap and len(chosen) < room:
-        found = heapq.heappop(heap)
-        reading = found[-1]
-        current = entry(reading)
-        if current[1] != found[1]:  # another line of the tenant was served meanwhile
-            heapq.heappush(heap, current)
-            continue
-        if not all(place.open(now) for place in reading.places):
-            continue
-        chosen.append(Choice(reading, reading.take()))
+    def __bool__(self) -> bool:
+        """Whether it has any task."""
+        return bool(self._heap)
+
+    def offer(self, reading: Reading) -> None:
+        """Put a line in its place; again when its first task or its tenant's turn has changed."""
+        if not reading:
+            reading.entry = None
+            return
+        turn = 0 if self.turns is None else self.turns.of(reading.line.tenant)
+        before = reading.entry
+        if before is None or (before.first, before.turn) != (reading.first, turn):
+            self._number += 1
+            reading.entry = Entry(reading.first.prio, turn, reading.first, self._number)
+            heapq.heappush(self._heap, (reading.entry, reading))
+
+    def choose(self, room: int, now: float, types: Collection[str]) -> list[Choice]:
+        """At most `room` tasks of these types to be let go now, their places taken."""
+        chosen: list[Choice] = []
+        closed: list[tuple[Entry, Reading]] = []
+        while self._heap and len(chosen) < room:
+            found = heapq.heappop(self._heap)
+            entry, reading = found
+            if reading.entry is not entry:
+                continue  # it has another place by now
+            if self.turns is not None and self.turns.of(reading.line.tenant) != entry.turn:
+                self.offer(reading)  # another line of its tenant was served meanwhile
+                continue
+            if reading.line.task_type not in types or not all(place.open(now) for place in reading.places):
+                closed.append(found)
+                continue
+            chosen.append(self._take(reading))
+            if not reading and reading.more:
+                break  # its next one must be read first: it might come before those of others
+        for found in closed:
+            heapq.heappush(self._heap, found)
+        return chosen
+
+    def _take(self, reading: Reading) -> Choice:
+        task = reading.take()
         for place in reading.places:
             place.start()
-        if turns is not None:
-            turns.took(reading.line.tenant)
-        if reading:
-            heapq.heappush(heap, entry(reading))
-        elif reading.more:
-            break  # its next one must be read first: it might come before those of others
-    return chosen
+        if self.turns is not None:
+            self.turns.took(reading.line.tenant)
+        self.offer(reading)
+        return Choice(reading, task)
