@@ -257,7 +257,14 @@ class Composition:
             TaskStore,
         )
         from opsplane.tasks.api import LiveTasks, TaskDesk, UploadHook, handlers
+        from opsplane.tasks.callbacks import CallbackBook, CallbackPolicy
+        from opsplane.tasks.callbacks.post import Post
+        from opsplane.tasks.callbacks.sender import CallbackSender
+        from opsplane.tasks.callbacks.signing import SigningSecrets
 
+        wanted = self.settings.callbacks
+        policy = CallbackPolicy.of(http=wanted.http, ports=wanted.ports, allow=wanted.allow)
+        secrets = SigningSecrets(self.settings.callback_secrets)
         pool, objects = await self.pool("operations"), self.objects()
         await migrate_operations(pool)
         doorbell = self.doorbell(pool)
@@ -276,6 +283,7 @@ class Composition:
             live=live,
             objects=objects,
             audit=append_audit(pool),
+            callbacks=policy,
         )
         served = list(handlers(desk))
         if isinstance(objects, LocalStore):
@@ -288,6 +296,7 @@ class Composition:
             Joiner(pool, control, doorbell),
             Dispatcher(pool, doorbell),
             scheduler,
+            CallbackSender(CallbackBook(pool), secrets, Post(policy)),
             Pruner(pool, objects),
             *await self._following(),
         ]

@@ -129,6 +129,19 @@ class Worker(msgspec.Struct, frozen=True):
     slots: int = 16
 
 
+class Callbacks(msgspec.Struct, frozen=True):
+    """How finished tasks are told to their callbacks: the file of signing secrets, relative to the state directory.
+
+    `http` allows plain HTTP (and port 80), `ports` may be named in URLs, `allow` are networks, addresses and hosts that
+    are not public and may be called all the same.
+    """
+
+    secrets: str = "keys/callbacks.txt"
+    http: bool = False
+    ports: list[int] = msgspec.field(default_factory=lambda: [443])
+    allow: list[str] = msgspec.field(default_factory=list)
+
+
 class Logs(msgspec.Struct, frozen=True):
     """How much is logged: `debug`, `info`, `warning` or `error`."""
 
@@ -149,12 +162,18 @@ class Settings(msgspec.Struct, frozen=True):
     gateway: Gateway
     events: Events = Events()
     worker: Worker = Worker()
+    callbacks: Callbacks = Callbacks()
     logs: Logs = Logs()
 
     @property
     def events_file(self) -> Path:
         """Where events.yaml is."""
         return Path(self.state) / self.events.file
+
+    @property
+    def callback_secrets(self) -> Path:
+        """Where the secrets that sign callbacks are."""
+        return Path(self.state) / self.callbacks.secrets
 
 
 def state_directory(given: str | None = None) -> Path:

@@ -34,6 +34,7 @@ NOUNS = {
     "dlq": "List, show, edit, replay, discard and move dead letters.",
     "schema": "Show, compare, register and promote the schemas of events.",
     "task": "List, explain, follow, cancel and retry tasks; fetch their results.",
+    "callback": "Show and rotate the secrets that sign tasks' callbacks.",
     "schedule": "List, make, pause and run schedules of tasks.",
     "queue": "List, pause, resume and set queues of tasks.",
     "limit": "List, set and lift limits on how many tasks run or start.",

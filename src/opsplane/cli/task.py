@@ -17,6 +17,7 @@ app = cyclopts.App(name="task", help="List, explain, follow, cancel and retry ta
 
 DEFAULTS = Common()
 PAGE = 500
+CALLBACK = ("task", "state", "tries", "dueAt", "triedAt", "lastStatus", "lastError", "url")
 Id = Annotated[str, Parameter(help="The task's id, from `task ls`.")]
 Ids = Annotated[str, Parameter(help="Ids of tasks, from `task ls`.")]
 Reason = Annotated[str | None, Parameter(help="Why; goes to the audit log.")]
@@ -147,6 +148,29 @@ async def cancel(ids: Ids, /, *more: Ids, reason: Reason = None, common: Common 
 async def retry(ids: Ids, /, *more: Ids, reason: Reason = None, common: Common = DEFAULTS) -> None:
     """Run failed tasks again."""
     await _each("retry", (ids, *more), reason, common)
+
+
+@app.command
+async def callback(
+    ids: Ids,
+    /,
+    *more: Ids,
+    retry: Annotated[
+        bool, Parameter(negative="", help="Tell it again now, with all tries before it.")
+    ] = False,
+    reason: Reason = None,
+    common: Common = DEFAULTS,
+) -> None:
+    """Whether the end of tasks was told to their callbacks, and what the receivers said."""
+    async with session(common) as opened:
+        if retry:
+            for task_id in (ids, *more):
+                await call(opened, "POST", f"/tasks/{task_id}/callback/retry", params={"reason": reason})
+        found = [
+            {"task": task_id, **await call(opened, "GET", f"/tasks/{task_id}/callback")}
+            for task_id in (ids, *more)
+        ]
+    emit(found, common.output, **({"columns": CALLBACK} if common.output == "table" else {}))
 
 
 @app.command

@@ -11,7 +11,7 @@ import msgspec
 
 from opsplane.embedded import binaries
 from opsplane.embedded.account import own_file, unprivileged
-from opsplane.embedded.keys import ensure_keys
+from opsplane.embedded.keys import CALLBACKS, ensure_keys
 from opsplane.embedded.leftovers import kill_leftovers
 from opsplane.embedded.places import Places
 from opsplane.embedded.ports import LOOPBACK, free_ports, holder, is_free
@@ -203,6 +203,7 @@ def _document(places: Places, passwords: Mapping[str, Any], ports: Mapping[str, 
             "public_url": f"http://{LOOPBACK}:{ports['envoy']}",
         },
         "events": {"file": str(places.path("events.yaml"))},
+        "callbacks": {"secrets": str(places.path("keys", CALLBACKS))},
     }
 
 

@@ -71,7 +71,7 @@ class Pruner:
         drop = compose.SQL("drop table {name}").format(**names)
         async with self._pool.transaction() as tx:
             if parent == "task_history":
-                for forget in ("forget_steps", "forget_fan_outs"):
+                for forget in ("forget_steps", "forget_fan_outs", "forget_callbacks"):
                     await tx.execute(compose.SQL(sql(__package__, forget)).format(**names))
             await tx.execute(detach)
             await tx.execute(drop)

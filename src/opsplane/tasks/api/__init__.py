@@ -8,7 +8,7 @@ from litestar import Router
 from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
-from opsplane.tasks.api import limits, queues, schedules, tasks
+from opsplane.tasks.api import callbacks, limits, queues, schedules, tasks
 from opsplane.tasks.api.desk import TaskDesk
 from opsplane.tasks.api.live import LiveTasks
 from opsplane.tasks.api.views import BASE
@@ -25,6 +25,7 @@ def handlers(desk: TaskDesk) -> Sequence[ControllerRouterHandler]:
             route_handlers=[
                 tasks.create_task, tasks.list_tasks, tasks.get_task, tasks.delete_task, tasks.uploaded, tasks.cancel_task,
                 tasks.retry_task, tasks.download, tasks.logs, tasks.events, tasks.steps, tasks.explain_task, tasks.stream,
+                callbacks.get_callback, callbacks.retry_callback,
                 queues.list_queues, queues.pause_queue, queues.resume_queue, queues.list_workers,
                 limits.list_limits, limits.put_limit, limits.delete_limit, limits.put_queue,
                 schedules.list_schedules, schedules.get_schedule, schedules.put_schedule, schedules.delete_schedule,

@@ -15,6 +15,7 @@ from opsplane.tasks.actions import OWNER, STAFF, Hand, TaskTarget
 from opsplane.tasks.api.live import LiveTasks
 from opsplane.tasks.api.requests import CreateTask
 from opsplane.tasks.api.views import CreatedTask, Download, TaskView, created_view, task_view
+from opsplane.tasks.callbacks import PUBLIC_ONLY, CallbackPolicy
 from opsplane.tasks.control import TaskControl
 from opsplane.tasks.errors import TaskNotFound
 from opsplane.tasks.limits import LimitBook
@@ -47,12 +48,15 @@ class TaskDesk:
     live: LiveTasks
     objects: ObjectStore
     audit: Audit
+    callbacks: CallbackPolicy = PUBLIC_ONLY
     clock: Clock = SYSTEM
 
     async def create(self, wanted: CreateTask, identity: Identity, key: str | None) -> CreatedTask:
         """The task, waiting for its file where it has one; raises what the request, the type or the roles forbid."""
         new = wanted.new_task(identity, key)
         _require_creator(self.producer.type_of(new), identity)
+        if new.callback_url is not None:
+            self.callbacks.target(new.callback_url)
         task = await self.producer.submit(new)
         facts = {"taskId": task.id, "taskType": task.task_type, "requestedBy": task.requested_by}
         await self.audit(identity.actor, "task.create", facts, None, "done")
@@ -77,13 +81,14 @@ class TaskDesk:
         self, action: Act[TaskTarget], task_id: str, identity: Identity, reason: str | None
     ) -> TaskView:
         """The task after an action that its requester may do as well as staff, audited."""
+        return task_view(await self.own(action, task_id, identity, reason), self.clock.now())
+
+    async def own(self, action: Act[TaskTarget], task_id: str, identity: Identity, reason: str | None) -> Any:
+        """What an action gives that a task's requester may do as well as staff, audited."""
         task = await self.visible(task_id, identity)
         actor = Actor(identity.sub, identity.roles | {OWNER})
         hand = Hand(self.control, self.store, identity.sub)
-        changed = await perform(
-            action, hand, TaskTarget(task.id), actor=actor, audit=self.audit, reason=reason
-        )
-        return task_view(changed, self.clock.now())
+        return await perform(action, hand, TaskTarget(task.id), actor=actor, audit=self.audit, reason=reason)
 
     async def uploaded(self, task_id: str, identity: Identity) -> TaskView:
         """The task, claimable now that its file is there; raises `UploadMissing`, `UploadDiffers`."""

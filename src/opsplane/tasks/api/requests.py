@@ -48,6 +48,7 @@ class CreateTask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     unique_key: Short | None = None
     max_retries: Annotated[int, msgspec.Meta(ge=0, le=100)] | None = None
     timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=7 * 86400)] | None = None
+    callback_url: str | None = None
     requested_by: Short | None = None
 
     def new_task(self, identity: Identity, key: str | None) -> NewTask:

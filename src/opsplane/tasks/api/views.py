@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -56,6 +56,7 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     retry_count: int
     max_retries: int
     timeout_seconds: float | None
+    callback_url: str | None
     parent_id: str | None
     unique_key: str | None
     scheduled_at: datetime | None
@@ -147,6 +148,19 @@ class CauseView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     since: datetime | None
     until: datetime | None
     remedy: str | None
+
+
+class CallbackView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a task owes its callback: `id` is the message's `webhook-id`, `dueAt` when it is tried again."""
+
+    url: str
+    state: Literal["unfinished", "waiting", "delivered", "gone", "dead"]
+    id: str | None
+    tries: int
+    due_at: datetime | None
+    tried_at: datetime | None
+    last_status: int | None
+    last_error: str | None
 
 
 class EventView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

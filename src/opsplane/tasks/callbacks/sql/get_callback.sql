@@ -1,0 +1,2 @@
+-- What a task owes its receiver.
+select * from task_callback where task_id = %s::uuid
