@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import hmac
 import io
 import json
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +173,58 @@ def test_a_schedule_is_made_run_and_forgotten(platform: Platform) -> None:
     assert (wrong.returncode, "bad hour" in wrong.stderr) == (1, True)
     platform.run("schedule", "rm", "nightly")
     assert platform.run("schedule", "ls", "-o", "name").stdout == ""
+
+
+def test_a_finished_task_is_told_to_an_allowed_receiver_of_this_network(platform: Platform) -> None:
+    received: list[tuple[dict[str, str], bytes]] = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            received.append((dict(self.headers), body))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hook) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/done"
+        body = {"taskType": "order.export", "callbackUrl": url}
+        with client(platform, "operations_staff", "sam") as staff:
+            assert staff.post(f"{BASE}/tasks", json=body).status_code == 400
+            wanted = f"callbacks: {{http: true, ports: [{server.server_port}], allow: [127.0.0.1]}}\n"
+            (platform.state / "opsplane.yaml").write_text(wanted)
+            platform.run("down", "--only", "operations")
+            platform.run("up", "--detach", "--only", "operations")
+            made = eventually(lambda: _created(staff, body), 30)
+        platform.run("task", "watch", made["id"])
+        eventually(lambda: received)
+        server.shutdown()
+    headers, sent = received[0]
+    assert json.loads(sent)["data"]["id"] == made["id"]
+    secret = platform.run("callback", "secret").stdout.strip()
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    told = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + sent
+    signature = base64.b64encode(hmac.digest(key, told, "sha256")).decode()
+    assert headers["webhook-signature"] == f"v1,{signature}"
+    shown = eventually(lambda: _delivered(platform, made["id"]))
+    assert (shown["id"], shown["tries"], shown["lastStatus"]) == (headers["webhook-id"], 1, 204)
+    again = json.loads(platform.run("task", "callback", made["id"], "--retry", "-o", "json").stdout)
+    assert again[0]["id"] == shown["id"]
+    logs = "".join(path.read_text(errors="replace") for path in (platform.state / "logs").glob("*.log"))
+    assert secret not in logs
+
+
+def _created(staff: httpx.Client, body: dict[str, Any]) -> dict[str, Any] | None:
+    answer = staff.post(f"{BASE}/tasks", json=body)
+    return dict(answer.json()) if answer.status_code == 201 else None
+
+
+def _delivered(platform: Platform, task_id: str) -> dict[str, Any] | None:
+    (found,) = json.loads(platform.run("task", "callback", task_id, "-o", "json").stdout)
+    return dict(found) if found["state"] == "delivered" else None
 
 
 def test_a_cancelled_task_is_told_and_never_runs(platform: Platform) -> None:

@@ -193,3 +193,28 @@ def test_logs_follows_a_role_in_its_process(running: Path) -> None:
 )
 def test_severity_is_understood_whatever_wrote_the_line(line: str, expected: int) -> None:
     assert rank(line) == expected
+
+
+def test_the_secret_that_signs_callbacks_is_printed_rotated_and_finished(
+    state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def secrets() -> list[str]:
+        code, out, _ = read(capsys, "callback", "secret", "--state", str(state))
+        assert code == 0
+        return out.split()
+
+    (first,) = secrets()
+    assert first.startswith("whsec_")
+    assert read(capsys, "callback", "rotate", "--state", str(state))[0] == 0
+    second, *rest = secrets()
+    assert rest == [first]
+    assert second != first
+    code, out, err = read(capsys, "callback", "rotate", "--finish", "--state", str(state))
+    assert (code, secrets()) == (0, [second])
+    assert second not in out + err
+    path = state / "keys" / "callbacks.txt"
+    assert path.stat().st_mode & 0o077 == 0
+    path.unlink()
+    assert read(capsys, "callback", "secret", "--state", str(state))[0] == 1
+    assert read(capsys, "callback", "rotate", "--state", str(state))[0] == 0
+    assert len(secrets()) == 1

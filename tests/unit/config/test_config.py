@@ -33,6 +33,16 @@ def test_secrets_never_print(state: Path) -> None:
         assert len(secret.reveal()) > 10
 
 
+def test_the_secret_that_signs_callbacks_is_where_settings_say(state: Path) -> None:
+    assert config.load(state).callback_secrets.read_text().startswith("whsec_")
+    document = json.loads((state / "installation.json").read_text())
+    del document["callbacks"]  # as written before there were any
+    (state / "installation.json").write_text(json.dumps(document))
+    settings = config.load(state)
+    assert settings.callback_secrets == state / "keys" / "callbacks.txt"
+    assert (settings.callbacks.http, settings.callbacks.ports, settings.callbacks.allow) == (False, [443], [])
+
+
 def test_own_yaml_goes_over_it(state: Path) -> None:
     (state / "opsplane.yaml").write_text("worker: {slots: 3}\n")
     assert config.load(state).worker.slots == 3

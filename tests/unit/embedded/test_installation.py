@@ -50,7 +50,7 @@ def test_new_installation_is_what_config_reads(state: Path) -> None:
 
 def test_what_holds_secrets_is_private(state: Path) -> None:
     prepare(state, free_ports(1)[0], "")
-    for name in ("installation.json", "keys/issuer.pem", "keys", "objects", "logs"):
+    for name in ("installation.json", "keys/issuer.pem", "keys/callbacks.txt", "keys", "objects", "logs"):
         assert stat.S_IMODE((state / name).stat().st_mode) & 0o077 == 0, name
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from opsplane.ops import Role
+from opsplane.ops.checks.callbacks import Callbacks
 from opsplane.ops.checks.queues import Queues, Uploads, Workers
 from opsplane.ops.checks.schedules import Schedules
 from opsplane.ops.checks.tasks import FailedTasks, Partitions, StuckTasks
@@ -175,3 +176,33 @@ async def test_a_schedule_that_is_paused_late_or_led_to_nothing_is_a_finding(loo
     await look.sql("update task_schedule set paused_at = now(), paused_by = 'olga'")
     finding = await look.one(Schedules())
     assert (finding.severity, finding.repair) == ("warning", look.command("schedule resume nightly"))
+
+
+async def test_callbacks_that_were_given_up_or_are_not_sent_are_findings(look) -> None:
+    add = (
+        "insert into task_callback (task_id, url, receiver, finished_at, state, due_at, tried_at, last_error)"
+        " values (gen_random_uuid(), 'https://a.example/?token=1', 'https://a.example', now(), '{}',"
+        " now() - interval '{}', {}, 'it answered 500') returning task_id::text as id"
+    )
+    await look.sql(add.format("waiting", "4 minutes", "null"))
+    await look.sql(add.format("delivered", "1 day", "now() - interval '10 minutes'"))
+    await look.sql(add.format("dead", "2 days", "now() - interval '2 days'"))
+    assert await look(Callbacks()) == []
+    (row,) = await look.sql(add.format("dead", "1 hour", "now() - interval '1 hour'"))
+    finding = await look.one(Callbacks())
+    assert (finding.severity, finding.evidence["tasks"]) == ("warning", [row["id"]])
+    assert finding.summary == "1 callbacks to https://a.example were given up: it answered 500"
+    assert finding.repair == look.command(f"task callback {row['id']} --retry")
+    assert "token" not in str(finding)
+    await look.sql("update task_callback set state = 'delivered' where state = 'dead'")
+    await look.sql(add.format("waiting", "6 minutes", "null"))
+    finding = await look.one(Callbacks())
+    assert (finding.severity, finding.repair) == ("critical", look.restart("operations"))
+    assert finding.evidence == {"late": 1}
+    await look.sql(
+        "update task_callback set due_at = now() + interval '1 minute', finished_at = now() - interval '6 minutes'"
+        " where due_at < now() - interval '5 minutes'"
+    )
+    assert (await look.one(Callbacks())).evidence == {"late": 1}  # taken again and again, and never tried
+    await look.sql("update task_callback set tried_at = now() where state = 'delivered'")
+    assert await look(Callbacks()) == []  # its receiver is slow, not forgotten

@@ -30,7 +30,7 @@ from opsplane.telemetry import render_metrics
 FAST = Backoff(0.02, 0.02)
 
 
-@task("do", emit="none", retry=Retry(0))
+@task("do", emit="none", retry=Retry(0), grace="100ms")
 async def do(ctx: TaskContext, params: dict[str, Any]) -> dict[str, Any] | None:
     if params.get("fail"):
         raise Reject("no")
@@ -334,6 +334,16 @@ async def test_a_deleted_task_owes_nothing_and_a_dropped_day_neither(desk: Desk,
     with pytest.raises(NotFound):
         await desk.engine.store.get(other.id)
     assert await desk.engine.count("task_callback") == 0
+
+
+async def test_a_day_whose_partition_is_made_later_owes_as_well(desk: Desk) -> None:
+    done = await desk.ended()
+    await desk.engine.pool.execute("select make_task_partitions(20)")
+    await desk.engine.pool.execute("delete from task_callback")
+    await desk.engine.pool.execute(
+        "update task_history set completed_at = completed_at + interval '15 days' where id = %s", [done.id]
+    )
+    assert await desk.engine.count("task_callback") == 1  # a row that changes its partition is inserted there
 
 
 async def test_a_message_taken_by_another_is_not_noted(desk: Desk) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from opsplane.ops.check import Check
 from opsplane.ops.checks.breakers import Breakers
 from opsplane.ops.checks.broker import LostTopics
+from opsplane.ops.checks.callbacks import Callbacks
 from opsplane.ops.checks.consumers import Consumers, PendingEvents, Retries
 from opsplane.ops.checks.database import Connections, Migrations, Snapshots
 from opsplane.ops.checks.dead_letters import DeadLetters, ForgottenLetters
@@ -42,6 +43,7 @@ OPERATIONS: Sequence[Check] = (
     StuckTasks(),
     Uploads(),
     FailedTasks(),
+    Callbacks(),
     Partitions(),
 )
 AREAS: Mapping[str, Sequence[Check]] = {

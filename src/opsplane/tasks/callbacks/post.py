@@ -19,6 +19,7 @@ from httpcore import AsyncNetworkBackend, AsyncNetworkStream
 from opsplane.tasks.callbacks.policy import Address, CallbackPolicy, CallbackRefused, Target
 
 TIME_LIMIT = 10.0
+PATIENCE = 2.0  # with an address while there is another one
 LOOKUPS = 16
 Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
 
@@ -70,7 +71,7 @@ class Pinned(AsyncNetworkBackend):
         for address in others:
             try:
                 return await self._network.connect_tcp(
-                    str(address), port, timeout, local_address, socket_options
+                    str(address), port, PATIENCE, local_address, socket_options
                 )
             except (httpcore.NetworkError, httpcore.TimeoutException):
                 continue
