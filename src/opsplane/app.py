@@ -244,6 +244,8 @@ class Composition:
         from opsplane.files import LocalStore, upload_handlers
         from opsplane.service import task_types
         from opsplane.tasks import (
+            BulkBook,
+            BulkRunner,
             Dispatcher,
             Joiner,
             LimitBook,
@@ -278,6 +280,7 @@ class Composition:
             producer=producer,
             control=control,
             limits=LimitBook(pool, doorbell),
+            bulk=BulkBook(pool, doorbell),
             schedules=ScheduleBook(producer, doorbell),
             scheduler=scheduler,
             live=live,
@@ -295,6 +298,7 @@ class Composition:
             Sweeper(pool, objects, control),
             Joiner(pool, control, doorbell),
             Dispatcher(pool, doorbell),
+            BulkRunner(pool, outbox, doorbell),
             scheduler,
             CallbackSender(CallbackBook(pool), secrets, Post(policy)),
             Pruner(pool, objects),

@@ -241,6 +241,22 @@ def test_a_cancelled_task_is_told_and_never_runs(platform: Platform) -> None:
     assert task_id in entries[0][1][b"data"].decode()
 
 
+def test_many_tasks_are_cancelled_after_a_look_and_a_yes(platform: Platform) -> None:
+    platform.run("queue", "pause", "catalog")
+    ids = {platform.run("export", "start", "product").stdout.strip() for _ in range(3)}
+    chosen = ("task", "cancel", "--type", "product.export", "--status", "pending")
+    looked = platform.run(*chosen, "--dry-run", "-o", "json")
+    found = json.loads(looked.stdout)
+    assert (found["matched"], {task["id"] for task in found["sample"]}) == (3, ids)
+    refused = platform.run(*chosen, check=False)
+    assert (refused.returncode, "Give --yes" in refused.stderr) == (1, True)
+    empty = platform.run("task", "cancel", "--yes", check=False)
+    assert (empty.returncode, "--all" in empty.stderr) == (1, True)
+    done = json.loads(platform.run(*chosen, "--yes", "--reason", "a test", "-o", "json").stdout)
+    assert (done["taskType"], done["result"]["cancelled"]) == ("task.bulk", 3)
+    platform.run("queue", "resume", "catalog")
+
+
 def test_tasks_are_there_for_their_requester_and_for_staff(platform: Platform) -> None:
     with client(platform, "catalog_staff", "clara") as clara, client(platform, "catalog_staff", "bob") as bob:
         made = clara.post(f"{BASE}/tasks", json={"taskType": "product.export"})

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from opsplane.cli.operations import call, find_task, follow, status_of, watch
 from opsplane.cli.output import emit, note
 from opsplane.cli.session import Common, session
+from opsplane.cli.task_bulk import Wanted, many
 
 app = cyclopts.App(name="task", help="List, explain, follow, cancel and retry tasks; fetch their results.")
 
@@ -21,6 +22,10 @@ CALLBACK = ("task", "state", "tries", "dueAt", "triedAt", "lastStatus", "lastErr
 Id = Annotated[str, Parameter(help="The task's id, from `task ls`.")]
 Ids = Annotated[str, Parameter(help="Ids of tasks, from `task ls`.")]
 Reason = Annotated[str | None, Parameter(help="Why; goes to the audit log.")]
+All = Annotated[bool, Parameter(name="--all", negative="", help="Every one there is.")]
+DryRun = Annotated[bool, Parameter(negative="", help="Only show how many and a sample.")]
+Yes = Annotated[bool, Parameter(negative="", help="Needed for more than the ids named.")]
+Detach = Annotated[bool, Parameter(negative="", help="Do not wait for the outcome.")]
 Status = Literal["scheduled", "pending", "running", "processing", "completed", "failed", "cancelled"]
 
 
@@ -139,15 +144,42 @@ async def watch_task(task_id: Id, *, common: Common = DEFAULTS) -> int:
 
 
 @app.command
-async def cancel(ids: Ids, /, *more: Ids, reason: Reason = None, common: Common = DEFAULTS) -> None:
-    """Cancel tasks: at once where no worker has them; a running one is asked to stop."""
-    await _each("cancel", (ids, *more), reason, common)
+async def cancel(
+    *ids: Ids,
+    which: Which = ANY,
+    everything: All = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    detach: Detach = False,
+    reason: Reason = None,
+    common: Common = DEFAULTS,
+) -> int:
+    """Cancel tasks: at once where no worker has them; a running one is asked to stop.
+
+    Give ids, or conditions that all must hold: then --dry-run shows how many tasks those are, and --yes does it.
+    """
+    if ids and which == ANY and not everything:
+        return await _each("cancel", ids, reason, common)
+    wanted = Wanted(which.params(), everything=everything, dry_run=dry_run, yes=yes, detach=detach)
+    return await many("cancel", ids, wanted, reason, common)
 
 
 @app.command
-async def retry(ids: Ids, /, *more: Ids, reason: Reason = None, common: Common = DEFAULTS) -> None:
-    """Run failed tasks again."""
-    await _each("retry", (ids, *more), reason, common)
+async def retry(
+    *ids: Ids,
+    which: Which = ANY,
+    everything: All = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    detach: Detach = False,
+    reason: Reason = None,
+    common: Common = DEFAULTS,
+) -> int:
+    """Run failed tasks again: those of the ids, or all that fit the conditions, as with cancel."""
+    if ids and which == ANY and not everything:
+        return await _each("retry", ids, reason, common)
+    wanted = Wanted(which.params(), everything=everything, dry_run=dry_run, yes=yes, detach=detach)
+    return await many("retry", ids, wanted, reason, common)
 
 
 @app.command
@@ -221,7 +253,7 @@ def ended(task: Mapping[str, Any]) -> int:
     return 1
 
 
-async def _each(verb: str, ids: Sequence[str], reason: str | None, common: Common) -> None:
+async def _each(verb: str, ids: Sequence[str], reason: str | None, common: Common) -> int:
     async with session(common) as opened:
         changed = [
             await call(opened, "POST", f"/tasks/{task_id}/{verb}", params={"reason": reason})
@@ -232,6 +264,7 @@ async def _each(verb: str, ids: Sequence[str], reason: str | None, common: Commo
         note(f"✓ {task['id']} {'is asked to stop' if asked else 'is ' + task['status']}")
     if common.output != "table":
         emit(changed, common.output)
+    return 0
 
 
 def _row(task: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from opsplane.tasks.announce import task_schemas
+from opsplane.tasks.bulk_actions import BulkBook, BulkRunner
 from opsplane.tasks.context import TaskContext, TaskRuntime
 from opsplane.tasks.control import TaskControl
 from opsplane.tasks.errors import (
@@ -31,7 +32,7 @@ from opsplane.tasks.worker import Worker
 from opsplane.tasks.workshop import OpenWorkshop, Workshop
 
 __all__ = [
-    "TRANSITIONS", "Cancelled", "ChildrenFailed", "Dispatcher", "FanOut", "Fenced", "IllegalTransition", "Joiner", "LimitBook", "NewLimit", "NewSchedule", "NewTask",
+    "TRANSITIONS", "BulkBook", "BulkRunner", "Cancelled", "ChildrenFailed", "Dispatcher", "FanOut", "Fenced", "IllegalTransition", "Joiner", "LimitBook", "NewLimit", "NewSchedule", "NewTask",
     "OpenWorkshop", "Producer", "Pruner", "QueueState", "Reject", "Rescuer", "ResultFile", "Schedule", "ScheduleBook", "Scheduler", "Snooze", "Status", "StepRefused", "Sweeper", "Task", "TaskContext",
     "TaskControl", "TaskEvent", "TaskFilter", "TaskLog", "TaskNotFound", "TaskPage", "TaskRuntime", "TaskStore",
     "TaskType", "UnknownTaskType", "UploadHook", "Worker", "WorkerState", "Workshop", "accept_upload", "task",

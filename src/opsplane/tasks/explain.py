@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from opsplane.database import Pool, sql
+from opsplane.tasks.bulk_actions.wanted import NAME as BULK
 from opsplane.tasks.errors import TaskNotFound
 from opsplane.tasks.ids import is_id
 from opsplane.tasks.states import STATUS_OF, Code
@@ -118,10 +119,14 @@ def _finished(facts: Facts) -> Cause:
 
 def _running(facts: Facts) -> Cause:
     if facts.cancel_requested_at is not None:
-        message = f"It was asked to stop; its handler on {facts.worker} has not looked yet."
+        message = f"It was asked to stop; its handler on {_where(facts)} has not looked yet."
         return Cause(reason="stopping", message=message, since=facts.cancel_requested_at)
-    message = f"It runs on {facts.worker}, attempt {facts.attempt}."
+    message = f"It runs on {_where(facts)}, attempt {facts.attempt}."
     return Cause(reason="running", message=message, since=facts.started_at)
+
+
+def _where(facts: Facts) -> str:
+    return "the operations role" if facts.task_type == BULK else str(facts.worker)
 
 
 def _not_due(facts: Facts) -> Iterator[Cause]:
@@ -146,7 +151,7 @@ def _held(facts: Facts) -> Iterator[Cause]:
             since=facts.paused_at,
             remedy=f"opsplane queue resume {facts.queue}",
         )
-    if not facts.workers:
+    if not facts.workers and facts.task_type != BULK:
         yield Cause(
             reason="no_worker",
             message=f"No worker that is there runs {facts.task_type} tasks.",
@@ -184,6 +189,10 @@ def _many(count: int) -> str:
 
 def _its_turn(facts: Facts) -> Iterator[Cause]:
     if facts.run_at is not None and facts.run_at > facts.now:
+        return
+    if facts.task_type == BULK:
+        message = f"The operations role does bulk actions one after another; {_many(facts.ahead)} come first."
+        yield Cause(reason="behind" if facts.ahead else "soon", message=message, since=facts.run_at)
         return
     full = f"{facts.running} of {facts.slots} places of its {facts.workers} workers are taken"
     if facts.ahead:

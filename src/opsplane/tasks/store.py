@@ -26,7 +26,7 @@ _CODES = {
 }
 
 
-class TaskFilter(msgspec.Struct, frozen=True, kw_only=True):
+class TaskFilter(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """Which tasks are wanted; None means any. `search` looks in type, file name, error message and id."""
 
     status: Status | None = None

@@ -21,6 +21,7 @@ from opsplane.events import Outbox
 from opsplane.files import LocalStore, upload_handlers
 from opsplane.resilience import Stop, run_duties
 from opsplane.tasks import (
+    BulkBook,
     LimitBook,
     Producer,
     ScheduleBook,
@@ -75,6 +76,7 @@ class Api:
             producer=self.producer,
             control=self.control,
             limits=LimitBook(pool, self.doorbell),
+            bulk=BulkBook(pool, self.doorbell),
             schedules=ScheduleBook(self.producer, self.doorbell),
             scheduler=Scheduler(self.producer, self.control, self.doorbell),
             live=self.live,

@@ -8,7 +8,7 @@ from litestar import Router
 from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
-from opsplane.tasks.api import callbacks, limits, queues, schedules, tasks
+from opsplane.tasks.api import bulk_actions, callbacks, limits, queues, schedules, tasks
 from opsplane.tasks.api.desk import TaskDesk
 from opsplane.tasks.api.live import LiveTasks
 from opsplane.tasks.api.views import BASE
@@ -27,6 +27,7 @@ def handlers(desk: TaskDesk) -> Sequence[ControllerRouterHandler]:
                 tasks.retry_task, tasks.download, tasks.logs, tasks.events, tasks.steps, tasks.explain_task, tasks.stream,
                 callbacks.get_callback, callbacks.retry_callback,
                 queues.list_queues, queues.pause_queue, queues.resume_queue, queues.list_workers,
+                bulk_actions.cancel_tasks, bulk_actions.retry_tasks,
                 limits.list_limits, limits.put_limit, limits.delete_limit, limits.put_queue,
                 schedules.list_schedules, schedules.get_schedule, schedules.put_schedule, schedules.delete_schedule,
                 schedules.run_schedule, schedules.pause_schedule, schedules.resume_schedule,

@@ -15,6 +15,7 @@ from opsplane.tasks.actions import OWNER, STAFF, Hand, TaskTarget
 from opsplane.tasks.api.live import LiveTasks
 from opsplane.tasks.api.requests import CreateTask
 from opsplane.tasks.api.views import CreatedTask, Download, TaskView, created_view, task_view
+from opsplane.tasks.bulk_actions import BulkBook
 from opsplane.tasks.callbacks import PUBLIC_ONLY, CallbackPolicy
 from opsplane.tasks.control import TaskControl
 from opsplane.tasks.errors import TaskNotFound
@@ -43,6 +44,7 @@ class TaskDesk:
     producer: Producer
     control: TaskControl
     limits: LimitBook
+    bulk: BulkBook
     schedules: ScheduleBook
     scheduler: Scheduler
     live: LiveTasks

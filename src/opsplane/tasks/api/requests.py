@@ -120,8 +120,8 @@ class PutQueue(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     fair: bool | None = None
 
 
-class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """The query of `GET /tasks` as it came."""
+class ListQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """The query of `GET /tasks` as it came, and the filter of bulk actions."""
 
     task_type: str | None = None
     entity_type: str | None = None
@@ -152,6 +152,14 @@ class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
             created_to=_moment("endDate", self.end_date, lambda day: day + timedelta(days=1)),
             search=self.search,
         )
+
+
+class BulkRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """A bulk action: `all` must be said for a filter that leaves nothing out, `dryRun: false` for more than a preview."""
+
+    filter: ListQuery = ListQuery()
+    all: bool = False
+    dry_run: bool = True
 
 
 def cursor_of(text: str | None) -> str | None:

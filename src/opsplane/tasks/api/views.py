@@ -67,6 +67,15 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     updated_at: datetime
 
 
+class BulkPreview(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a bulk action would touch: how many tasks match now, and the oldest of them."""
+
+    action: str
+    dry_run: bool
+    matched: int
+    sample: list[TaskView]
+
+
 class CreatedTask(TaskView, frozen=True, kw_only=True, rename="camel"):
     """A new task; a task with a file also says where to PUT it, until when, and with which headers."""
 

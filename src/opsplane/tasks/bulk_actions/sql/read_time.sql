@@ -1,0 +1,2 @@
+-- The time as tasks get theirs.
+select clock_timestamp() as now
