@@ -58,7 +58,7 @@ def database(postgres: Postgres) -> Iterator[str]:
     yield postgres.dsn(name, name, name)
     with psycopg.connect(postgres.superuser_dsn, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        connection.execute(f"DROP ROLE IF EXISTS {name}")
+        connection.execute(f"DROP ROLE IF EXISTS {name}, {name}_viewer")
 
 
 @pytest.fixture(scope="session")

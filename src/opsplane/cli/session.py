@@ -81,7 +81,9 @@ class Session:
             self._stack.push_async_callback(self._api.aclose)
         return self._api
 
-    def token(self, *roles: str, sub: str | None = None, lifetime: int = 3600) -> str:
+    def token(
+        self, *roles: str, sub: str | None = None, lifetime: int = 3600, tenant: str | None = None
+    ) -> str:
         """A bearer token signed with the installation's own key."""
         from pathlib import Path
 
@@ -91,7 +93,7 @@ class Session:
         issuer = TokenIssuer(
             Path(identity.private_key), Path(identity.jwks), identity.issuer, identity.audience
         )
-        return issuer.issue(sub or self.actor.sub, roles, client_type="cli", lifetime=lifetime)
+        return issuer.issue(sub or self.actor.sub, roles, client_type="cli", lifetime=lifetime, tenant=tenant)
 
 
 @asynccontextmanager

@@ -20,6 +20,7 @@ async def issue(
     sub: Annotated[
         str | None, Parameter(help="Whom the token is about; default: your account's name.")
     ] = None,
+    tenant: Annotated[str | None, Parameter(help="Of which tenant they are a member.")] = None,
     lifetime: Annotated[str, Parameter(help="How long it is valid: 30m, 1h, 7d; at most 30d.")] = "1h",
     common: Common = DEFAULTS,
 ) -> None:
@@ -31,4 +32,4 @@ async def issue(
     if not 1 <= length <= LONGEST:
         raise InvalidInput(f"{lifetime} is not between 1s and 30d.", remedy="Try --lifetime 1h")
     async with session(common) as opened:
-        print(opened.token(*role, sub=sub, lifetime=length))
+        print(opened.token(*role, sub=sub, lifetime=length, tenant=tenant))

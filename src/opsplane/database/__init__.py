@@ -8,6 +8,7 @@ from opsplane.database.leader import Leader
 from opsplane.database.migrations import migrate
 from opsplane.database.pool import Connection, DatabaseUnavailable, Pool, after_commit
 from opsplane.database.statements import sql
+from opsplane.database.viewing import ViewedPool, Viewer
 
 __all__ = [
     "Bell",
@@ -16,6 +17,8 @@ __all__ = [
     "Doorbell",
     "Leader",
     "Pool",
+    "ViewedPool",
+    "Viewer",
     "after_commit",
     "append_audit",
     "migrate",

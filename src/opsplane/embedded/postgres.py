@@ -103,7 +103,10 @@ class Postgres:
             self.child = None
 
     def provision(self, databases: Mapping[str, str]) -> None:
-        """Make every database with an owner role of its name and the given password; can be repeated."""
+        """Make every database with an owner role of its name and the given password; can be repeated.
+
+        The owner may take on the role `<name>_viewer`, under which row security decides what it sees.
+        """
         with psycopg.connect(self.superuser_dsn, autocommit=True) as connection:
             rows = connection.execute("SELECT datname FROM pg_database").fetchall()
             present = {name for (name,) in rows}
@@ -113,6 +116,10 @@ class Postgres:
                 connection.execute(
                     sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(verb, role, sql.Literal(password))
                 )
+                viewer = f"{name}_viewer"
+                if viewer not in roles:
+                    connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(viewer)))
+                connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(viewer), role))
                 if name not in present:
                     connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(role, role))
                     connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(role))

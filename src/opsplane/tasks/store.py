@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from opsplane.database import Pool, sql
+from opsplane.database import Pool, ViewedPool, Viewer, sql
 from opsplane.tasks.errors import TaskNotFound
 from opsplane.tasks.ids import is_id, lowest_id
 from opsplane.tasks.rows import task_of
@@ -150,6 +150,10 @@ class TaskStore:
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
+
+    def seen_by(self, viewer: Viewer) -> TaskStore:
+        """The same as row security shows it to a viewer: what it may not see is not there."""
+        return TaskStore(ViewedPool(self.pool, viewer))
 
     async def get(self, task_id: str) -> Task:
         """The task; raises `TaskNotFound`."""

@@ -19,6 +19,7 @@ Isolation = Literal["async", "thread", "process"]
 Emit = Literal["none", "ends", "all"]
 EMITS: tuple[Emit, ...] = ("none", "ends", "all")
 DEFAULT_QUEUE = "default"
+DEFAULT_TENANT = "default"  # of those that are no tenant's members
 HIGHEST_PRIORITY = 9
 DEFAULT_PRIORITY = 4
 
@@ -38,7 +39,7 @@ class NewTask(msgspec.Struct, frozen=True, kw_only=True):
     task_type: str
     params: Any = msgspec.field(default_factory=dict)
     entity_type: str | None = None
-    tenant: str = "default"
+    tenant: str = DEFAULT_TENANT
     requested_by: str | None = None
     queue: str | None = None
     priority: int = DEFAULT_PRIORITY
@@ -64,7 +65,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     queue: str
     priority: int
     params: Any
-    tenant: str = "default"
+    tenant: str = DEFAULT_TENANT
     entity_type: str | None = None
     requested_by: str | None = None
     file_name: str | None = None

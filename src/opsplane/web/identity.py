@@ -25,12 +25,13 @@ _CACHE_SIZE = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The verified caller: subject, roles, kind of client and the token itself."""
+    """The verified caller: subject, roles, kind of client, the token itself, and the tenant it is a member of."""
 
     sub: str
     roles: frozenset[str]
     client_type: str
     token: str
+    tenant: str | None = None
 
     @property
     def actor(self) -> Actor:
@@ -67,7 +68,11 @@ class Verifier:
             return known[1]
         claims = self._decode(token)
         identity = Identity(
-            str(claims["sub"]), _roles(claims), str(claims.get("client_type", "unknown")), token
+            str(claims["sub"]),
+            _roles(claims),
+            str(claims.get("client_type", "unknown")),
+            token,
+            _tenant(claims),
         )
         if len(self._seen) >= _CACHE_SIZE:
             self._seen.clear()
@@ -88,6 +93,11 @@ class Verifier:
 def _roles(claims: dict[str, Any]) -> frozenset[str]:
     roles = claims.get("roles", [])
     return frozenset(str(role) for role in roles) if isinstance(roles, list) else frozenset()
+
+
+def _tenant(claims: dict[str, Any]) -> str | None:
+    tenant = claims.get("tenant")
+    return tenant if isinstance(tenant, str) and tenant else None
 
 
 async def provide_identity(request: Request[Any, Any, Any]) -> Identity:

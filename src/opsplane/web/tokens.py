@@ -29,11 +29,13 @@ class TokenIssuer:
         client_type: str = "web",
         lifetime: int = 3600,
         act: str | None = None,
+        tenant: str | None = None,
     ) -> str:
         """A bearer token for `sub` that expires after `lifetime` seconds.
 
         Roles are carried twice: as the list `roles`, and as the string `role_names` (`,admin,customer,`),
-        which the gateway can match without decoding a list. `act` names who acts for `sub`.
+        which the gateway can match without decoding a list. `act` names who acts for `sub`, `tenant` whose
+        member it is.
         """
         now = int(time.time())
         held = sorted(set(roles))
@@ -49,6 +51,8 @@ class TokenIssuer:
             "nbf": now - 1,
             "exp": now + lifetime,
         }
+        if tenant is not None:
+            claims["tenant"] = tenant
         if act is not None:
             claims["act"] = {"sub": act}
         return jwt.encode({"alg": "RS256", "typ": "JWT", "kid": self._kid}, claims, self._key)

@@ -93,9 +93,9 @@ class Api:
         self.stop = Stop()
         self.clients: list[httpx.AsyncClient] = []
 
-    def by(self, sub: str, *roles: str) -> httpx.AsyncClient:
+    def by(self, sub: str, *roles: str, tenant: str | None = None) -> httpx.AsyncClient:
         """A client with a token of its own."""
-        token = self.issuer.issue(sub, roles)
+        token = self.issuer.issue(sub, roles, tenant=tenant)
         client = httpx.AsyncClient(
             base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=20.0
         )

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from opsplane.action import Action, Actor, Audit, perform
 from opsplane.clock import SYSTEM, Clock
+from opsplane.database import Viewer
 from opsplane.errors import Denied, NotFound
 from opsplane.files import ObjectStore, clean_file_name
 from opsplane.tasks.actions import OWNER, STAFF, Hand, TaskTarget
@@ -18,12 +19,11 @@ from opsplane.tasks.api.views import CreatedTask, Download, TaskView, created_vi
 from opsplane.tasks.bulk_actions import BulkBook
 from opsplane.tasks.callbacks import PUBLIC_ONLY, CallbackPolicy
 from opsplane.tasks.control import TaskControl
-from opsplane.tasks.errors import TaskNotFound
 from opsplane.tasks.limits import LimitBook
 from opsplane.tasks.producer import Producer
 from opsplane.tasks.schedules import ScheduleBook, Scheduler
 from opsplane.tasks.store import TaskStore
-from opsplane.tasks.task import Task, TaskType
+from opsplane.tasks.task import DEFAULT_TENANT, Task, TaskType
 from opsplane.tasks.uploads import accept_upload
 from opsplane.web import Identity
 
@@ -67,11 +67,25 @@ class TaskDesk:
         upload = await self.objects.presign_put(task.input_key, _content_type(task), task.file_size)
         return created_view(task, self.clock.now(), upload)
 
+    def seen_by(self, identity: Identity) -> TaskStore:
+        """The tasks as `identity` may see them: all for staff, of their tenant for its members, else their own."""
+        if identity.holds(STAFF):
+            return self.store
+        tenant = identity.tenant or DEFAULT_TENANT
+        return self.store.seen_by(Viewer(tenant, identity.sub, member=identity.tenant is not None))
+
     async def visible(self, task_id: str, identity: Identity) -> Task:
-        """The task, when `identity` requested it or is staff; raises `TaskNotFound` otherwise."""
-        task = await self.store.get(task_id)
+        """The task, when `identity` may see it; raises `TaskNotFound` otherwise."""
+        return await self.seen_by(identity).get(task_id)
+
+    async def owned(self, task_id: str, identity: Identity) -> Task:
+        """The task, when `identity` may change it: its requester, and staff. Raises `TaskNotFound`, `Denied`."""
+        task = await self.visible(task_id, identity)
         if task.requested_by != identity.sub and not identity.holds(STAFF):
-            raise TaskNotFound(f"There is no task {task_id}.", task_id=task_id)
+            raise Denied(
+                f"Task {task_id} is {task.requested_by}'s: only they and {STAFF} may change it.",
+                task_id=task_id,
+            )
         return task
 
     async def act(self, action: Act[P], target: P, identity: Identity, reason: str | None) -> Any:
@@ -87,19 +101,19 @@ class TaskDesk:
 
     async def own(self, action: Act[TaskTarget], task_id: str, identity: Identity, reason: str | None) -> Any:
         """What an action gives that a task's requester may do as well as staff, audited."""
-        task = await self.visible(task_id, identity)
+        task = await self.owned(task_id, identity)
         actor = Actor(identity.sub, identity.roles | {OWNER})
         hand = Hand(self.control, self.store, identity.sub)
         return await perform(action, hand, TaskTarget(task.id), actor=actor, audit=self.audit, reason=reason)
 
     async def uploaded(self, task_id: str, identity: Identity) -> TaskView:
         """The task, claimable now that its file is there; raises `UploadMissing`, `UploadDiffers`."""
-        task = await accept_upload(await self.visible(task_id, identity), self.objects, self.control)
+        task = await accept_upload(await self.owned(task_id, identity), self.objects, self.control)
         return task_view(task, self.clock.now())
 
     async def delete(self, task_id: str, identity: Identity) -> None:
         """Forget a finished task and its files; raises `IllegalTransition` while it is not finished."""
-        task = await self.visible(task_id, identity)
+        task = await self.owned(task_id, identity)
         await self.control.delete(task.id)
         async for found in self.objects.list(f"{task.tenant}/{task.id}/"):
             await self.objects.delete(found.key)

@@ -16,7 +16,7 @@ from opsplane.tasks.limits.limit import Kind, NewLimit
 from opsplane.tasks.schedules.schedule import GRACE, Missed, NewSchedule, Overlap
 from opsplane.tasks.states import Status
 from opsplane.tasks.store import TaskFilter
-from opsplane.tasks.task import DEFAULT_PRIORITY, NewTask
+from opsplane.tasks.task import DEFAULT_PRIORITY, DEFAULT_TENANT, NewTask
 from opsplane.web import Identity
 
 ALIASES = {"running": Status.PROCESSING}
@@ -50,16 +50,22 @@ class CreateTask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=7 * 86400)] | None = None
     callback_url: str | None = None
     requested_by: Short | None = None
+    tenant: Name | None = None
 
     def new_task(self, identity: Identity, key: str | None) -> NewTask:
         """The task as `identity` may have it: their own, with the priority capped by their roles.
 
-        Raises `Denied` when it names another requester and the caller may not act for others.
+        Raises `Denied` when it names another requester or tenant and the caller may not act for others.
         """
         if self.requested_by not in (None, identity.sub) and not identity.holds(STAFF):
             raise Denied(
                 f"{identity.sub} may not create tasks for {self.requested_by}.",
                 requested_by=self.requested_by,
+            )
+        tenant = identity.tenant or DEFAULT_TENANT
+        if self.tenant not in (None, tenant) and not identity.holds(STAFF):
+            raise Denied(
+                f"{identity.sub} may not create tasks of the tenant {self.tenant}.", tenant=self.tenant
             )
         if self.file_name is None and (self.file_size is not None or self.sha256 is not None):
             raise _invalid(
@@ -67,6 +73,7 @@ class CreateTask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             )
         given = {name: getattr(self, name) for name in self.__struct_fields__}
         given["requested_by"] = self.requested_by or identity.sub
+        given["tenant"] = self.tenant or tenant
         given["priority"] = min(self.priority, _highest(identity))
         given["sha256"] = self.sha256.lower() if self.sha256 else None
         return NewTask(**given, idempotency_key=key)
@@ -127,6 +134,7 @@ class ListQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     entity_type: str | None = None
     status: str | None = None
     queue: str | None = None
+    tenant: str | None = None
     requested_by: str | None = None
     parent_id: str | None = None
     start_date: str | None = None
@@ -138,20 +146,31 @@ class ListQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
         A date is a day (`endDate` includes all of it) or a time with its zone; anything else is refused.
         """
-        mine = identity.sub if not identity.holds(STAFF) else self.requested_by
-        if self.requested_by not in (None, mine):
-            raise Denied(f"{identity.sub} may not see the tasks of {self.requested_by}.")
+        by, tenant = self._whose(identity)
         return TaskFilter(
             status=_status(self.status),
             task_type=self.task_type,
             entity_type=self.entity_type,
             queue=self.queue,
-            requested_by=mine,
+            tenant=tenant,
+            requested_by=by,
             parent_id=_parent(self.parent_id),
             created_from=_moment("startDate", self.start_date, lambda day: day),
             created_to=_moment("endDate", self.end_date, lambda day: day + timedelta(days=1)),
             search=self.search,
         )
+
+    def _whose(self, identity: Identity) -> tuple[str | None, str | None]:
+        """Requester and tenant to look for: staff sees all, a member its tenant's, others their own."""
+        if identity.holds(STAFF):
+            return self.requested_by, self.tenant
+        if self.tenant not in (None, identity.tenant or DEFAULT_TENANT):
+            raise Denied(f"{identity.sub} may not see the tasks of the tenant {self.tenant}.")
+        if identity.tenant is not None:
+            return self.requested_by, identity.tenant
+        if self.requested_by not in (None, identity.sub):
+            raise Denied(f"{identity.sub} may not see the tasks of {self.requested_by}.")
+        return identity.sub, DEFAULT_TENANT
 
 
 class BulkRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):

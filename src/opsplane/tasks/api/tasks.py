@@ -59,6 +59,7 @@ async def list_tasks(
     entity_type: Annotated[str | None, _named("entityType")] = None,
     status: FromQuery[str | None] = None,
     queue: FromQuery[str | None] = None,
+    tenant: FromQuery[str | None] = None,
     requested_by: Annotated[str | None, _named("requestedBy")] = None,
     parent_id: Annotated[str | None, _named("parentId")] = None,
     start_date: Annotated[str | None, _named("startDate")] = None,
@@ -68,12 +69,16 @@ async def list_tasks(
     page_size: Annotated[int, _named("pageSize")] = 50,
     cursor: FromQuery[str | None] = None,
 ) -> dict[str, Any]:
-    """Tasks, newest first: the caller's own, or everybody's for staff. `status=running` means `processing`."""
+    """Tasks, newest first: the caller's own, those of its tenant for a member, or everybody's for staff.
+
+    `status=running` means `processing`.
+    """
     query = ListQuery(
         task_type=task_type,
         entity_type=entity_type,
         status=status,
         queue=queue,
+        tenant=tenant,
         requested_by=requested_by,
         parent_id=parent_id,
         start_date=start_date,
@@ -82,7 +87,9 @@ async def list_tasks(
     )
     wanted, after = Page(page, page_size), cursor_of(cursor)
     offset = 0 if after else wanted.offset
-    found = await desk.store.search(query.filter(identity), limit=wanted.size, offset=offset, cursor=after)
+    found = await desk.seen_by(identity).search(
+        query.filter(identity), limit=wanted.size, offset=offset, cursor=after
+    )
     items = [task_view(task, desk.clock.now()) for task in found.items]
     more = {"totalIsExact": found.total_is_exact, "nextCursor": found.next_cursor}
     return {**paged(items, found.total, wanted), **more}
@@ -139,7 +146,7 @@ async def logs(
 ) -> dict[str, list[LogView]]:
     """Log lines with a higher number than `after`, oldest first."""
     task = await desk.visible(task_id, identity)
-    lines = await desk.store.logs(task.id, after=max(0, after), limit=min(max(1, limit), 1000))
+    lines = await desk.seen_by(identity).logs(task.id, after=max(0, after), limit=min(max(1, limit), 1000))
     return {"data": msgspec.convert(lines, list[LogView], from_attributes=True)}
 
 
@@ -147,14 +154,21 @@ async def logs(
 async def events(desk: Desk, identity: Caller, task_id: Id) -> dict[str, list[EventView]]:
     """What happened to the task, oldest first."""
     task = await desk.visible(task_id, identity)
-    return {"data": msgspec.convert(await desk.store.events(task.id), list[EventView], from_attributes=True)}
+    return {
+        "data": msgspec.convert(
+            await desk.seen_by(identity).events(task.id), list[EventView], from_attributes=True
+        )
+    }
 
 
 @get("/tasks/{task_id:str}/steps", operation_id="taskSteps")
 async def steps(desk: Desk, identity: Caller, task_id: Id) -> StepsView:
     """The task's finished steps, which a restarted attempt does not run again, and its fan-outs with their counts."""
     task = await desk.visible(task_id, identity)
-    found = {"data": await desk.store.steps(task.id), "fanOuts": await desk.store.fan_outs(task.id)}
+    found = {
+        "data": await desk.seen_by(identity).steps(task.id),
+        "fanOuts": await desk.seen_by(identity).fan_outs(task.id),
+    }
     return msgspec.convert(found, StepsView, from_attributes=True)
 
 

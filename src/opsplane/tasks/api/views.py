@@ -32,6 +32,7 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     priority: int
     queue: str
     params: Any
+    tenant: str
     requested_by: str | None
     waits_for: str | None
     file_name: str | None
