@@ -10,6 +10,7 @@ from litestar.types import ControllerRouterHandler
 
 from opsplane.edge.upstreams import Upstreams
 from opsplane.errors import Unavailable
+from opsplane.web import PUBLIC
 
 _POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 _PAGES = resources.files("opsplane.edge") / "pages"
@@ -21,13 +22,13 @@ def documentation_handlers(upstreams: Upstreams) -> list[ControllerRouterHandler
     @get(
         "/swagger/links",
         summary="Where the OpenAPI document of each service is.",
-        security=[{}],
+        security=PUBLIC,
         sync_to_thread=False,
     )
     def links() -> dict[str, Any]:
         return {"services": [{"name": name, "openapi": f"/swagger/{name}"} for name in upstreams.names]}
 
-    @get("/swagger/{service:str}", summary="The OpenAPI document of a service.", security=[{}])
+    @get("/swagger/{service:str}", summary="The OpenAPI document of a service.", security=PUBLIC)
     async def swagger(service: FromPath[str]) -> dict[str, Any]:
         answer = await upstreams.get(service, "/schema/openapi.json")
         if answer.status_code != 200:

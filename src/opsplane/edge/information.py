@@ -5,11 +5,13 @@ from typing import Any
 from litestar import get
 from litestar.types import ControllerRouterHandler
 
+from opsplane.web import PUBLIC
+
 
 def information_handlers(version: str) -> list[ControllerRouterHandler]:
     """The handler of `/`."""
 
-    @get("/", summary="What this platform is, and where to go on.", security=[{}], sync_to_thread=False)
+    @get("/", summary="What this platform is, and where to go on.", security=PUBLIC, sync_to_thread=False)
     def information() -> dict[str, Any]:
         return {
             "name": "opsplane",

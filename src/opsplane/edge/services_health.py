@@ -9,12 +9,13 @@ from litestar.types import ControllerRouterHandler
 
 from opsplane.edge.upstreams import Upstreams
 from opsplane.errors import OpsplaneError
+from opsplane.web import PUBLIC
 
 
 def services_health_handlers(upstreams: Upstreams) -> list[ControllerRouterHandler]:
     """The handler of the aggregated health."""
 
-    @get("/api/services/health", summary="The health of every service.", security=[{}])
+    @get("/api/services/health", summary="The health of every service.", security=PUBLIC)
     async def services_health() -> Response[dict[str, Any]]:
         names = upstreams.names
         reports = await asyncio.gather(*(_ask(upstreams, name) for name in names))

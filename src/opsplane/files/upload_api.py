@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from urllib.parse import parse_qs
 
 from litestar import Request, Response, get, head, put
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, HeaderParameter
 from litestar.response import Stream
 from litestar.types import ControllerRouterHandler
@@ -16,9 +17,12 @@ from opsplane.files.signing import Grant, SignatureRefused
 from opsplane.files.store import BadRange, Incomplete, NoSuchObject, ObjectInfo, check_key
 from opsplane.files.stores.local import ROUTE, LocalStore
 from opsplane.telemetry import get_logger
+from opsplane.web import PUBLIC, problems
 
 log = get_logger("files")
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})\Z")
+
+RANGE = {206: ResponseSpec(bytes, description="The range that was asked for", media_type="*/*")}
 
 OnPut = Callable[[str], Awaitable[None]]
 
@@ -38,7 +42,14 @@ def upload_handlers(
     """
     path = ROUTE + "/{key:path}"
 
-    @put(path, status_code=200, operation_id="putObject", request_max_body_size=None, security=[])
+    @put(
+        path,
+        status_code=200,
+        operation_id="putObject",
+        request_max_body_size=None,
+        security=PUBLIC,
+        responses=problems(403, 413, 507),
+    )
     async def put_object(key: FromPath[str], request: Request[Any, Any, Any]) -> Response[None]:
         """Store the body; 403 unless the URL was signed for this method, content type and size."""
         grant = _granted(store, key, request)
@@ -49,7 +60,13 @@ def upload_handlers(
             await on_put(grant.key)
         return Response(None, headers={"ETag": f'"{info.etag}"'})
 
-    @get(path, operation_id="getObject", security=[])
+    @get(
+        path,
+        operation_id="getObject",
+        media_type="*/*",
+        security=PUBLIC,
+        responses=RANGE | problems(403, 416),
+    )
     async def get_object(
         key: FromPath[str],
         request: Request[Any, Any, Any],
@@ -71,7 +88,7 @@ def upload_handlers(
             headers=headers,
         )
 
-    @head(path, operation_id="headObject", security=[])
+    @head(path, operation_id="headObject", security=PUBLIC, responses=problems(403))
     async def head_object(key: FromPath[str], request: Request[Any, Any, Any]) -> Response[None]:
         """The headers a GET would have."""
         grant = _granted(store, key, request)

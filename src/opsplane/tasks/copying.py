@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-import msgspec
-
 from opsplane.database import Connection, sql
 from opsplane.tasks.states import Code
 from opsplane.tasks.task import EMITS, HIGHEST_PRIORITY, NewTask, TaskType
@@ -16,7 +14,6 @@ Kind = tuple[str, str, str]  # queue, type, tenant: what limits go by
 _BLOCK = 2000
 _NULL = "\\N"
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-_encode = msgspec.json.Encoder().encode
 
 
 async def copy_tasks(tx: Connection, given: Sequence[Given]) -> None:
@@ -45,7 +42,7 @@ def _kind(kind: TaskType, new: NewTask) -> Kind:
 def _lines(given: Sequence[Given], now: str, held: frozenset[Kind]) -> Iterator[str]:
     moment = datetime.fromisoformat(now)
     for task_id, kind, new in given:
-        params = _text(_encode(_params(kind, new)).decode())
+        params = _text(_params(kind, new))
         later = new.scheduled_at is not None and new.scheduled_at > moment
         scheduled = new.scheduled_at.isoformat() if new.scheduled_at else _NULL
         retries = kind.retry.attempts if new.max_retries is None else new.max_retries
@@ -60,9 +57,9 @@ def _lines(given: Sequence[Given], now: str, held: frozenset[Kind]) -> Iterator[
         )
 
 
-def _params(kind: TaskType, new: NewTask) -> object:
+def _params(kind: TaskType, new: NewTask) -> str:
     given = new.params
-    return given if type(given) is kind.params else kind.parse_params(given)
+    return kind.encode_parsed(given) if type(given) is kind.params else kind.encode_params(given)
 
 
 def _text(value: str | None) -> str:

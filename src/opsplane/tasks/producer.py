@@ -123,7 +123,7 @@ class Producer:
             "emit": EMITS.index(kind.emit),
             "queue": new.queue or kind.queue_name,
             "entity_type": new.entity_type or kind.entity,
-            "params": msgspec.json.encode(kind.parse_params(new.params)).decode(),
+            "params": kind.encode_params(new.params),
             "max_retries": kind.retry.attempts if new.max_retries is None else new.max_retries,
             "timeout_seconds": kind.timeout if new.timeout_seconds is None else new.timeout_seconds,
             "waits_for": "upload" if upload else None,

@@ -174,6 +174,26 @@ class TaskType:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise self._refused(error) from error
 
+    def encode_params(self, params: Any) -> str:
+        """`params` as the JSON that is kept, when they fit; raises `InvalidInput` with the violation."""
+        return self.encode_parsed(self.parse_params(params))
+
+    def encode_parsed(self, params: Any) -> str:
+        """The same for parameters that fit already; a NUL, which the database does not store, is refused."""
+        text = msgspec.json.encode(params).decode()
+        place = _nul_in(msgspec.to_builtins(params, str_keys=True)) if "\\u0000" in text else None
+        if place is None:
+            return text
+        violation = {
+            "pointer": f"/params{place}",
+            "keyword": "pattern",
+            "message": "contains a NUL character",
+        }
+        raise InvalidInput(
+            f"The parameters of {self.name} contain a NUL character at {place or '/'}.",
+            violations=[violation],
+        )
+
     def _refused(self, error: Exception) -> InvalidInput:
         text, _, place = str(error).partition(" - at `$")
         pointer = "/params" + place.rstrip("`").replace(".", "/").replace("[", "/").replace("]", "")
@@ -219,6 +239,22 @@ def task(
         )
 
     return declare
+
+
+def _nul_in(value: Any) -> str | None:
+    """The JSON pointer of a text with a NUL, or of an object that has one in a key."""
+    left = [("", value)]
+    while left:
+        place, one = left.pop()
+        if isinstance(one, str) and "\0" in one:
+            return place
+        if isinstance(one, dict):
+            if any("\0" in key for key in one):
+                return place
+            left += [(f"{place}/{key}", inner) for key, inner in one.items()]
+        elif isinstance(one, list):
+            left += [(f"{place}/{number}", inner) for number, inner in enumerate(one)]
+    return None
 
 
 def _params_type(handler: Handler) -> Any:

@@ -10,15 +10,15 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.types import ControllerRouterHandler
 
 from opsplane.errors import OpsplaneError
 from opsplane.telemetry import Health, render_metrics
+from opsplane.web.document import Document
 from opsplane.web.identity import Verifier, provide_identity
 from opsplane.web.problems import http_problem, own_problem, unexpected_problem
-from opsplane.web.requests import JsonRequest
+from opsplane.web.requests import JsonRequest, before_handler
 
 
 def create_app(
@@ -47,10 +47,12 @@ def create_app(
             title=f"opsplane {name}",
             version=version,
             path="/schema",
-            render_plugins=[JsonRenderPlugin()],
+            render_plugins=[Document()],
             components=Components(security_schemes={"bearer": bearer}),
             security=[{"bearer": []}],
+            use_handler_docstrings=True,
         ),
+        before_request=before_handler,
         request_class=JsonRequest,
         request_max_body_size=body_limit,
         logging_config=None,

@@ -1,14 +1,18 @@
-"""Pages of a list: `page` and `pageSize` in, items with totals out."""
-
-from __future__ import annotations
+"""Pages of a list: `page` and `pageSize` in, items with totals out. (Annotations are read at run time.)"""
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+
+from litestar.params import QueryParameter
 
 from opsplane.errors import InvalidInput
 
 T = TypeVar("T")
+MAX_PAGE = 1_000_000  # the offset of any page is a number that a database takes
 MAX_PAGE_SIZE = 500
+
+PageNumber = Annotated[int, QueryParameter(ge=1, le=MAX_PAGE)]
+PageSize = Annotated[int, QueryParameter(name="pageSize", ge=1, le=MAX_PAGE_SIZE)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +23,9 @@ class Page:
     size: int = 50
 
     def __post_init__(self) -> None:
-        if self.number < 1 or not 1 <= self.size <= MAX_PAGE_SIZE:
+        if not 1 <= self.number <= MAX_PAGE or not 1 <= self.size <= MAX_PAGE_SIZE:
             raise InvalidInput(
-                f"page must be at least 1 and pageSize between 1 and {MAX_PAGE_SIZE}.",
+                f"page must be between 1 and {MAX_PAGE} and pageSize between 1 and {MAX_PAGE_SIZE}.",
                 violations=[
                     {
                         "pointer": "/page",

@@ -39,6 +39,12 @@ async def test_params_may_be_a_json_string(api: Api) -> None:
         ({"taskType": "number.count", "params": {"upto": 1}, "fileName": "a.csv", "sha256": "abc"}, "/sha256", "regex"),
         ({"taskType": "number.count", "params": {"upto": 1}, "fileSize": 3}, "/fileName", "fileName"),
         ({"taskType": "number.count", "params": {"upto": 1}, "filename": "a"}, "/data", "unknown field `filename`"),
+        ({"taskType": "number.count", "params": {"upto": 1, "name": "a\0"}}, "/params/name", "NUL"),
+        ({"taskType": "order.export", "params": {"a": [1, {"b": "\0"}]}}, "/params/a/1/b", "NUL"),
+        ({"taskType": "order.export", "params": {"a": {"\0": 1}}}, "/params/a", "NUL"),
+        ({"taskType": "order.export", "params": r'{"a": "\u0000"}'}, "/params/a", "NUL"),
+        ({"taskType": "number.count", "params": {"upto": 1}, "uniqueKey": "a\0"}, "/uniqueKey", "regex"),
+        ({"taskType": "number.count", "params": {"upto": 1}, "fileName": "a\0.csv"}, "/fileName", "regex"),
     ],
 )  # fmt: skip
 async def test_bad_request_names_the_place_and_changes_nothing(
@@ -52,6 +58,11 @@ async def test_bad_request_names_the_place_and_changes_nothing(
     assert words in answer.text
     assert await api.pool.fetch("select 1 from any_task") == []
     assert await api.audited() == []
+
+
+async def test_what_only_looks_like_a_nul_is_kept(api: Api) -> None:
+    created = await api.create(api.staff, taskType="order.export", params={"a": "\\u0000"})
+    assert (await api.staff.get(f"{BASE}/tasks/{created['id']}")).json()["params"] == {"a": "\\u0000"}
 
 
 async def test_requested_by_comes_from_the_token(api: Api) -> None:

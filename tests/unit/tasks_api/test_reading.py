@@ -123,6 +123,9 @@ async def test_logs_and_events_are_read_in_order(api: Api) -> None:
     assert [line["message"] for line in lines] == ["one", "two"]
     after = {"after": lines[0]["number"]}
     assert len((await staff.get(f"{BASE}/tasks/{task['id']}/logs", params=after)).json()["data"]) == 1
+    for beyond in (2**63 - 1, 2**63, 10**30):
+        after = {"after": beyond}
+        assert (await staff.get(f"{BASE}/tasks/{task['id']}/logs", params=after)).json()["data"] == []
     await staff.post(f"{BASE}/tasks/{task['id']}/cancel")
     events = (await staff.get(f"{BASE}/tasks/{task['id']}/events")).json()["data"]
     assert [event["kind"] for event in events] == ["created", "cancelled"]

@@ -14,6 +14,13 @@ BODY: dict[str, Any] = {
 }
 
 
+async def test_a_nul_in_the_parameters_is_refused(api: Api) -> None:
+    params = {"upto": 3, "name": "a\0"}
+    refused = await api.staff.put(f"{BASE}/schedules/nightly", json={**BODY, "params": params})
+    assert refused.status_code == 400
+    assert refused.json()["violations"][0]["pointer"] == "/params/name"
+
+
 async def test_a_schedule_is_made_read_run_paused_resumed_and_forgotten(api: Api) -> None:
     staff = api.staff
     made = await staff.put(f"{BASE}/schedules/nightly", json={**BODY, "priority": 9})

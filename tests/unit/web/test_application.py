@@ -13,14 +13,14 @@ import msgspec
 import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
-from litestar import get, post
-from litestar.params import JSONBody
+from litestar import delete, get, post
+from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.testing import AsyncTestClient
 
 from opsplane.embedded.keys import ensure_keys
-from opsplane.errors import Conflict
+from opsplane.errors import Conflict, InvalidInput
 from opsplane.telemetry import Health
-from opsplane.web import Caller, TokenIssuer, Verifier, create_app, event_stream, requires
+from opsplane.web import Caller, Page, TokenIssuer, Verifier, create_app, event_stream, requires
 
 
 class Order(msgspec.Struct):
@@ -35,6 +35,16 @@ async def who(identity: Caller) -> dict[str, Any]:
 @get("/staff", guards=[requires("operations_staff")])
 async def staff() -> str:
     return "in"
+
+
+@get("/orders/{name:str}")
+async def order(name: FromPath[str], q: FromQuery[str | None] = None) -> str:
+    return f"{name} {q}"
+
+
+@delete("/orders/{name:str}")
+async def forget(name: FromPath[str]) -> None:
+    """Nothing to do."""
 
 
 @post("/orders")
@@ -64,7 +74,7 @@ class Platform:
         self.issuer = TokenIssuer(self.private, self.jwks, "opsplane", "opsplane")
         self.health = Health()
         verifier = Verifier(self.jwks, "opsplane", "opsplane")
-        handlers = [who, staff, place, crash, ticks]
+        handlers = [who, staff, order, forget, place, crash, ticks]
         self.client = AsyncTestClient(
             create_app("planted", handlers, verifier=verifier, health=self.health),
             raise_server_exceptions=False,
@@ -140,6 +150,37 @@ async def test_errors_are_problems(platform: Platform) -> None:
     assert crashed.status_code == 500
     assert "secret detail" not in crashed.text
     assert (await platform.client.get("/nowhere")).status_code == 404
+
+
+@pytest.mark.parametrize("address", ["/orders/a%00b", "/orders/a?q=%00", "/orders/a?unknown=b%00"])
+async def test_an_address_with_a_nul_is_refused(platform: Platform, address: str) -> None:
+    assert (await platform.client.get("/orders/a%200?q=0%200")).status_code == 200
+    refused = await platform.client.get(address)
+    assert refused.status_code == 400
+    assert "NUL" in refused.json()["detail"]
+
+
+async def test_the_methods_of_an_address_are_told(platform: Platform) -> None:
+    wrong = await platform.client.put("/orders/a")
+    asked = await platform.client.options("/orders/a")
+    assert (wrong.status_code, asked.status_code) == (405, 204)
+    for answer in (wrong, asked):
+        assert set(answer.headers["allow"].split(", ")) == {"DELETE", "GET", "OPTIONS"}
+
+
+def test_the_offset_of_any_page_is_a_number_of_the_database() -> None:
+    assert Page(1_000_000, 500).offset < 2**31
+    for number in (0, 1_000_001, 2**63):
+        with pytest.raises(InvalidInput, match="page must be between 1 and 1000000"):
+            Page(number)
+
+
+@pytest.mark.parametrize("quantity", ["3", True, None, "true", 2.5])
+async def test_a_value_of_another_type_is_refused_with_its_place(platform: Platform, quantity: Any) -> None:
+    assert (await platform.client.post("/orders", json={"quantity": 3.0})).status_code == 409  # was taken
+    refused = await platform.client.post("/orders", json={"quantity": quantity})
+    assert refused.status_code == 400
+    assert [violation["pointer"] for violation in refused.json()["violations"]] == ["/quantity"]
 
 
 async def test_health_metrics_and_openapi(platform: Platform) -> None:

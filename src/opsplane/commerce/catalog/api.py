@@ -1,30 +1,29 @@
 """The catalog's HTTP API. (Annotations are read at run time.)"""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 from litestar import Router, delete, get, patch, post, put
 from litestar.di import NamedDependency, Provide
-from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.types import ControllerRouterHandler
 
 from opsplane.commerce.catalog.model import NewProduct, Product, ProductChange, StockChange
 from opsplane.commerce.catalog.products import Products
 from opsplane.commerce.money import Money
 from opsplane.service import Runtime
-from opsplane.web import Page, paged, requires
+from opsplane.web import PUBLIC, Page, PageNumber, PageSize, paged, requires
 
 STAFF = requires("operations_staff", "catalog_staff")
 Catalog = NamedDependency[Products]
-PageSize = Annotated[int, QueryParameter(name="pageSize")]
 
 
-@get("/", operation_id="listProducts", security=[])
+@get("/", operation_id="listProducts", security=PUBLIC)
 async def list_products(
     products: Catalog,
     category: FromQuery[str | None] = None,
-    page: FromQuery[int] = 1,
+    page: PageNumber = 1,
     page_size: PageSize = 50,
 ) -> dict[str, Any]:
     """A page of the products on sale, ordered by sku."""
@@ -32,7 +31,7 @@ async def list_products(
     return paged(*await products.page(category, wanted), wanted)
 
 
-@get("/{product_id:uuid}", operation_id="getProduct", security=[])
+@get("/{product_id:uuid}", operation_id="getProduct", security=PUBLIC)
 async def get_product(products: Catalog, product_id: FromPath[UUID]) -> Product:
     """One product."""
     return await products.get(product_id)

@@ -1,37 +1,36 @@
 """The customer service's HTTP API. (Annotations are read at run time.)"""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 from litestar import Router, get, patch, post
 from litestar.di import NamedDependency, Provide
-from litestar.params import FromQuery, JSONBody, QueryParameter
+from litestar.params import FromQuery, JSONBody
 from litestar.types import ControllerRouterHandler
 
 from opsplane.commerce.customer.customers import Customers
 from opsplane.commerce.customer.model import Customer, CustomerChange, Login, Refresh, Session, SignUp
 from opsplane.commerce.customer.sessions import Sessions
 from opsplane.service import Runtime
-from opsplane.web import Caller, Page, paged, requires
+from opsplane.web import PUBLIC, Caller, Page, PageNumber, PageSize, paged, requires
 
 Register = NamedDependency[Customers]
 Desk = NamedDependency[Sessions]
-PageSize = Annotated[int, QueryParameter(name="pageSize")]
 
 
-@post("/signup", operation_id="signUp", security=[])
+@post("/signup", operation_id="signUp", security=PUBLIC)
 async def sign_up(customers: Register, sessions: Desk, data: JSONBody[SignUp]) -> Session:
     """Become a customer and be signed in; 409 when the address is taken."""
     return await sessions.open(await customers.sign_up(data), "web")
 
 
-@post("/login", operation_id="logIn", status_code=200, security=[])
+@post("/login", operation_id="logIn", status_code=200, security=PUBLIC)
 async def log_in(customers: Register, sessions: Desk, data: JSONBody[Login]) -> Session:
     """Sign in; 401 when address and password do not belong together."""
     return await sessions.open(await customers.log_in(data), "web")
 
 
-@post("/refresh", operation_id="refreshSession", status_code=200, security=[])
+@post("/refresh", operation_id="refreshSession", status_code=200, security=PUBLIC)
 async def refresh(sessions: Desk, data: JSONBody[Refresh]) -> Session:
     """Continue a session with new tokens; a refresh token used twice ends it."""
     return await sessions.refresh(data.refresh_token)
@@ -59,7 +58,7 @@ async def change_me(customers: Register, identity: Caller, data: JSONBody[Custom
 async def list_customers(
     customers: Register,
     search: FromQuery[str | None] = None,
-    page: FromQuery[int] = 1,
+    page: PageNumber = 1,
     page_size: PageSize = 50,
 ) -> dict[str, Any]:
     """A page of customers, newest first; those whose name or address has the text, where one is given."""

@@ -6,16 +6,15 @@ from uuid import UUID
 
 from litestar import Response, Router, get, post
 from litestar.di import NamedDependency, Provide
-from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
 from litestar.types import ControllerRouterHandler
 
 from opsplane.commerce.order.model import Cancellation, NewOrder, NewStatus, Order, Status
 from opsplane.commerce.order.orders import STAFF, Orders
 from opsplane.service import Runtime
-from opsplane.web import Caller, Page, paged, requires
+from opsplane.web import Caller, Page, PageNumber, PageSize, paged, requires
 
 Book = NamedDependency[Orders]
-PageSize = Annotated[int, QueryParameter(name="pageSize")]
 IdempotencyKey = Annotated[
     str | None, HeaderParameter(name="Idempotency-Key", min_length=1, max_length=200, required=False)
 ]
@@ -39,7 +38,7 @@ async def list_orders(
     orders: Book,
     identity: Caller,
     status: FromQuery[Status | None] = None,
-    page: FromQuery[int] = 1,
+    page: PageNumber = 1,
     page_size: PageSize = 50,
 ) -> dict[str, Any]:
     """A page of one's own orders (of all orders, for staff), newest first."""

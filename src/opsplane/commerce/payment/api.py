@@ -6,16 +6,15 @@ from uuid import UUID
 
 from litestar import Router, get, post, put
 from litestar.di import NamedDependency, Provide
-from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.types import ControllerRouterHandler
 
 from opsplane.commerce.payment.model import Behaviour, Payment, RefundWish
 from opsplane.commerce.payment.payments import STAFF, Payments
 from opsplane.service import Runtime
-from opsplane.web import Caller, Page, paged, requires
+from opsplane.web import Caller, Page, PageNumber, PageSize, paged, requires
 
 Till = NamedDependency[Payments]
-PageSize = Annotated[int, QueryParameter(name="pageSize")]
 OrderId = Annotated[UUID | None, QueryParameter(name="orderId")]
 
 
@@ -24,7 +23,7 @@ async def list_payments(
     payments: Till,
     identity: Caller,
     order_id: OrderId = None,
-    page: FromQuery[int] = 1,
+    page: PageNumber = 1,
     page_size: PageSize = 50,
 ) -> dict[str, Any]:
     """A page of one's own payments (of all payments, for staff), newest first; of one order where asked."""

@@ -13,17 +13,16 @@ from opsplane.commerce.search import repository
 from opsplane.commerce.search.model import Sort, Wanted
 from opsplane.database import Pool
 from opsplane.service import Runtime
-from opsplane.web import Page, paged
+from opsplane.web import PUBLIC, Page, PageNumber, PageSize, paged
 
 Index = NamedDependency[Pool]
 Text = Annotated[str | None, QueryParameter(max_length=200, required=False)]
 MinPrice = Annotated[Decimal | None, QueryParameter(name="minPrice", required=False)]
 MaxPrice = Annotated[Decimal | None, QueryParameter(name="maxPrice", required=False)]
 InStock = Annotated[bool | None, QueryParameter(name="inStock")]
-PageSize = Annotated[int, QueryParameter(name="pageSize")]
 
 
-@get("/", operation_id="searchProducts", security=[])
+@get("/", operation_id="searchProducts", security=PUBLIC)
 async def search_products(
     *,
     index: Index,
@@ -34,7 +33,7 @@ async def search_products(
     currency: FromQuery[str | None] = None,
     in_stock: InStock = None,
     sort: FromQuery[Sort] = "relevance",
-    page: FromQuery[int] = 1,
+    page: PageNumber = 1,
     page_size: PageSize = 20,
 ) -> dict[str, Any]:
     """A page of the products that have every word of `q` (the last one may be a beginning), with `facets`.

@@ -9,17 +9,18 @@ function element(name, text, kind) {
   return made;
 }
 
-function resolved(schema, components, seen = []) {
-  if (Array.isArray(schema)) return schema.map((one) => resolved(one, components, seen));
+function resolved(schema, described, seen = []) {
+  if (Array.isArray(schema)) return schema.map((one) => resolved(one, described, seen));
   if (schema === null || typeof schema !== "object") return schema;
   if (typeof schema.$ref === "string") {
-    const name = schema.$ref.split("/").pop();
-    return seen.includes(name) ? { $ref: name } : resolved(components[name] || {}, components, [...seen, name]);
+    if (seen.includes(schema.$ref)) return { $ref: schema.$ref };
+    const found = schema.$ref.split("/").slice(1).reduce((place, name) => (place || {})[name], described);
+    return resolved(found || {}, described, [...seen, schema.$ref]);
   }
-  return Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, resolved(value, components, seen)]));
+  return Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, resolved(value, described, seen)]));
 }
 
-function operation(path, method, described, components) {
+function operation(path, method, described, whole) {
   const box = element("details");
   const line = element("summary");
   line.append(element("span", method.toUpperCase(), "method"), element("code", path), " ", described.summary || "");
@@ -28,7 +29,7 @@ function operation(path, method, described, components) {
   const parts = [["Parameters", described.parameters], ["Request", described.requestBody], ["Responses", described.responses]];
   for (const [title, part] of parts) {
     if (!part || part.length === 0) continue;
-    box.append(element("h4", title), element("pre", JSON.stringify(resolved(part, components), null, 2)));
+    box.append(element("h4", title), element("pre", JSON.stringify(resolved(part, whole), null, 2)));
   }
   return box;
 }
@@ -38,9 +39,8 @@ async function show(service) {
   const answer = await fetch(service.openapi);
   const described = await answer.json();
   if (!answer.ok) return main.replaceChildren(element("p", described.detail || "The service does not answer."));
-  const components = (described.components && described.components.schemas) || {};
   const boxes = Object.entries(described.paths || {}).flatMap(([path, item]) =>
-    METHODS.filter((method) => item[method]).map((method) => operation(path, method, item[method], components)));
+    METHODS.filter((method) => item[method]).map((method) => operation(path, method, item[method], described)));
   main.replaceChildren(element("h2", (described.info && described.info.title) || service.name), ...boxes);
 }
 

@@ -1,10 +1,10 @@
 """Dead letters over HTTP: counts, groups, lists, one in full, editing, giving up. (Annotations are read at run time.)"""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 from litestar import delete, get, patch
-from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.types import ControllerRouterHandler
 from msgspec import UNSET, Struct, UnsetType
 
@@ -14,7 +14,7 @@ from opsplane.events.api.acting import act
 from opsplane.events.api.selecting import Selected, States
 from opsplane.events.backbone import Backbone
 from opsplane.events.deadletters import Selection
-from opsplane.web import Caller, Page, paged
+from opsplane.web import Caller, Page, PageNumber, PageSize, paged
 
 
 class EditRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,8 +56,8 @@ def dead_letter_handlers(backbone: Backbone) -> list[ControllerRouterHandler]:
     async def failed_events(
         selected: Selected,
         states: States,
-        page: FromQuery[int] = 1,
-        page_size: Annotated[int, QueryParameter(name="pageSize")] = 50,
+        page: PageNumber = 1,
+        page_size: PageSize = 50,
     ) -> dict[str, Any]:
         """One page of dead letters, the latest failure first; open ones unless `state` says otherwise."""
         return await listed(backbone, selected, states, Page(page, page_size))

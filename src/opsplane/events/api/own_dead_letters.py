@@ -1,10 +1,10 @@
 """Dead letters as a consuming service serves them: those of its own groups. (Annotations are read at run time.)"""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Any
+from typing import Any
 
 from litestar import Router, get, post
-from litestar.params import FromQuery, QueryParameter
+from litestar.params import FromQuery
 
 from opsplane.events import actions, deadletters
 from opsplane.events.api.acting import STAFF, act
@@ -12,7 +12,7 @@ from opsplane.events.api.dead_letters import listed
 from opsplane.events.api.replays import named
 from opsplane.events.api.selecting import SELECTING, Selected, States
 from opsplane.events.backbone import Backbone
-from opsplane.web import Caller, Page, requires
+from opsplane.web import Caller, Page, PageNumber, PageSize, requires
 
 
 def own_dead_letter_router(groups: Sequence[str], opened: Callable[[], Awaitable[Backbone]]) -> Router:
@@ -29,8 +29,8 @@ def own_dead_letter_router(groups: Sequence[str], opened: Callable[[], Awaitable
     async def failed_events(
         selected: Selected,
         states: States,
-        page: FromQuery[int] = 1,
-        page_size: Annotated[int, QueryParameter(name="pageSize")] = 50,
+        page: PageNumber = 1,
+        page_size: PageSize = 50,
     ) -> dict[str, Any]:
         """One page of this service's dead letters, the latest failure first."""
         return await listed(await opened(), selected.within(groups), states, Page(page, page_size))

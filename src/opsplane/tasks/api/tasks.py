@@ -24,11 +24,12 @@ from opsplane.tasks.api.views import (
     task_view,
 )
 from opsplane.tasks.explain import explain
-from opsplane.web import Caller, Page, event_stream, paged
+from opsplane.web import Caller, Page, PageNumber, PageSize, event_stream, paged
 
 Desk = NamedDependency[TaskDesk]
 Id = FromPath[str]
 LONGEST_KEY = 200
+LAST_LINE = 2**63 - 1
 
 
 def _named(name: str) -> Any:
@@ -65,8 +66,8 @@ async def list_tasks(
     start_date: Annotated[str | None, _named("startDate")] = None,
     end_date: Annotated[str | None, _named("endDate")] = None,
     search: FromQuery[str | None] = None,
-    page: FromQuery[int] = 1,
-    page_size: Annotated[int, _named("pageSize")] = 50,
+    page: PageNumber = 1,
+    page_size: PageSize = 50,
     cursor: FromQuery[str | None] = None,
 ) -> dict[str, Any]:
     """Tasks, newest first: the caller's own, those of its tenant for a member, or everybody's for staff.
@@ -146,7 +147,8 @@ async def logs(
 ) -> dict[str, list[LogView]]:
     """Log lines with a higher number than `after`, oldest first."""
     task = await desk.visible(task_id, identity)
-    lines = await desk.seen_by(identity).logs(task.id, after=max(0, after), limit=min(max(1, limit), 1000))
+    first = min(max(0, after), LAST_LINE)
+    lines = await desk.seen_by(identity).logs(task.id, after=first, limit=min(max(1, limit), 1000))
     return {"data": msgspec.convert(lines, list[LogView], from_attributes=True)}
 
 

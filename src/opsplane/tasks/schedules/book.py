@@ -39,7 +39,7 @@ class ScheduleBook:
         cron, now = Cron(new.cron, new.zone), self._clock.now()
         new = msgspec.structs.replace(new, cron=cron.expression)
         kind = self._producer.type_of(new.task())
-        params = msgspec.json.encode(kind.parse_params(new.params)).decode()
+        params = kind.encode_params(new.params)
         facts = {**msgspec.structs.asdict(new), "params": params, "actor": actor, "now": now}
         async with self._pool.transaction() as tx:
             row = await _one(tx, "put_schedule", {**facts, "next_at": next(cron.after(now), None)})
