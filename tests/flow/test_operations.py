@@ -9,6 +9,7 @@ import io
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from tests.flow.plain_client import PlainClient
 from tests.flow.platform import Platform, eventually, started
 
 BASE = "/api/v1/operations"
@@ -72,6 +74,20 @@ def test_an_import_ends_in_the_table_and_its_export_equals_it(platform: Platform
     assert exported == stored
     kept = platform.run("export", "start", "product", "--to", str(target), check=False)
     assert (kept.returncode, "--force" in kept.stderr) == (1, True)
+
+
+def test_a_client_written_from_the_table_of_calls_alone_imports_and_exports(platform: Platform) -> None:
+    rows = (
+        b"sku,name,category,price,currency\np-1,Tea,food,1,EUR\np-2,Tea,food,free,EUR\np-3,Tea,food,3,EUR\n"
+    )
+    with closing(PlainClient(platform.url, platform.token("catalog_staff"))) as plain:
+        done = plain.finished(plain.create("product.import", {"policy": "skip"}, ("tea.csv", rows)))
+        assert (done["status"], done["successRecords"], done["failedRecords"]) == ("completed", 2, 1)
+        assert plain.download(done["id"], "input") == rows
+        assert b"p-2,Tea,food,free,EUR" in plain.download(done["id"], "errors")
+        exported = plain.finished(plain.create("product.export", {}))
+        found = csv.DictReader(io.StringIO(plain.download(exported["id"]).decode("utf-8-sig")))
+    assert {row["sku"] for row in found if row["sku"].startswith("p-")} == {"p-1", "p-3"}
 
 
 def test_an_unclosed_quote_refuses_the_file_and_nothing_is_applied(
