@@ -86,11 +86,11 @@ def own_problem(_: Request[Any, Any, Any], error: OpsplaneError) -> Response[byt
     )
 
 
-def http_problem(_: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+def http_problem(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """The answer to an error of the framework: unknown path, wrong method, body that does not fit."""
     violations = None
     if isinstance(error, ValidationException) and isinstance(error.extra, list):
-        violations = [_violation(item) for item in error.extra]
+        violations = [_violation(item, request) for item in error.extra]
     return problem_response(error.status_code, error.detail, violations=violations, headers=error.headers)
 
 
@@ -102,8 +102,18 @@ def unexpected_problem(request: Request[Any, Any, Any], error: Exception) -> Res
     )
 
 
-def _violation(item: Any) -> dict[str, Any]:
+def _violation(item: Any, request: Request[Any, Any, Any]) -> dict[str, Any]:
     if not isinstance(item, dict):
         return {"message": str(item)}
-    pointer = "/" + str(item.get("key", "")).replace(".", "/")
-    return {"pointer": pointer, "message": item.get("message", ""), "source": str(item.get("source", "body"))}
+    key, source = str(item.get("key", "")), str(item.get("source", "body"))
+    if source != "body":
+        key = _sent_as(key, request)
+    pointer = "/" + key.replace(".", "/")
+    return {"pointer": pointer, "message": item.get("message", ""), "source": source}
+
+
+def _sent_as(name: str, request: Request[Any, Any, Any]) -> str:
+    """What the caller calls the handler's parameter `name`."""
+    parameter = request.route_handler.parsed_fn_signature.parameters.get(name)
+    definition = parameter.kwarg_definition if parameter is not None else None
+    return getattr(definition, "name", None) or name

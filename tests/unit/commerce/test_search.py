@@ -119,9 +119,9 @@ async def test_what_is_not_on_sale_is_not_found(search: Any) -> None:
 
 
 async def test_nothing_anybody_types_breaks_it(search: Any) -> None:
-    for text in ("' | !x", "a & | b", "\\", "'':*", "a\x00b", "%", "<->", "🙂" * 200, "'" * 200):
+    for text in ("' | !x", "a & | b", "\\", "'':*", "%", "<->", "🙂" * 200, "'" * 200):
         assert (await search.client.get("/api/v1/search", params={"q": text})).status_code == 200, text
-    for wrong in ({"category": "a\x00b"}, {"maxPrice": "1e999999"}, {"page": "9" * 18}):
+    for wrong in ({"q": "a\x00b"}, {"category": "a\x00b"}, {"maxPrice": "1e999999"}, {"page": "9" * 18}):
         assert (await search.client.get("/api/v1/search", params=wrong)).status_code == 400, wrong
 
 

@@ -64,3 +64,14 @@ async def test_audit_entry_is_appended(database: str) -> None:
         }
     ]  # fmt: skip
     await pool.close()
+
+
+async def test_what_the_database_cannot_keep_is_in_the_audit_log_all_the_same(database: str) -> None:
+    pool = await Pool.open(database)
+    await migrate(pool, "audit", "opsplane.database.audit_migrations")
+    facts = {"a": "x\0\0", "b\0": ["\\u0000", "\\\0"]}
+    await append_audit(pool)(Actor("alice", frozenset()), "dlq.edit", facts, "why\0", "failed: InvalidInput")
+    [row] = await pool.fetch("select parameters, reason from audit")
+    assert row["parameters"] == {"a": "x\ufffd\ufffd", "b\ufffd": ["\\u0000", "\\\ufffd"]}
+    assert row["reason"] == "why\ufffd"
+    await pool.close()

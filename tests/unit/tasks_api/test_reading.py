@@ -58,7 +58,7 @@ async def test_every_filter_filters(api: Api) -> None:
         ({"status": "done"}, "/status"),
         ({"cursor": "1; drop table task"}, "/cursor"),
         ({"page": "0"}, "/page"),
-        ({"pageSize": "501"}, "/page"),
+        ({"pageSize": "501"}, "/pageSize"),
         ({"page": "x"}, "/page"),
     ],
 )
