@@ -63,6 +63,10 @@ class Claimer:
         self._marks = Marks()
         self._ticked = 0.0
 
+    async def settle(self, session: Connection) -> None:
+        """Read the queues' settings, before anything is claimed from one that is paused."""
+        self._queues.settle(await self._rows(session, "queue_settings", {}))
+
     async def claim(self, session: Connection, worker: int, limit: int) -> list[Claim]:
         """At most `limit` tasks, now this worker's; each queue gets its share by weight before the rest is given out."""
         await self._tick(session)
@@ -180,4 +184,5 @@ class ClaimSession:
             await self._session.execute(sql(__package__, "release_unknown"), told)
             claimer.forget()
             self._broken = False
+        await claimer.settle(self._session)
         return self._session

@@ -187,6 +187,15 @@ async def test_a_paused_queue_is_not_claimed_from_until_it_is_resumed(engine: En
         assert (await engine.finished(created.id)).status == "completed"
 
 
+async def test_a_worker_that_starts_claims_nothing_from_a_paused_queue(engine: Engine) -> None:
+    engine.declare(nothing)
+    await engine.control.pause("default", "alice", "test")
+    created = await engine.create("nothing")
+    async with engine.worker():
+        await asyncio.sleep(1.0)
+    assert (await engine.store.get(created.id)).status == "pending"
+
+
 async def test_a_scheduled_task_waits_for_its_time(engine: Engine) -> None:
     engine.declare(nothing)
     due = datetime.now(UTC) + timedelta(seconds=1.0)
