@@ -7,13 +7,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 import redis
 import structlog
 
 from opsplane.embedded import Postgres, Valkey
 from opsplane.embedded.ports import free_ports
+from opsplane.testing import fresh_database, postgres_server
 
 
 @pytest.fixture(autouse=True)
@@ -36,29 +36,17 @@ def engine_directory() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def postgres(engine_directory: Path) -> Iterator[Postgres]:
+def postgres() -> Iterator[Postgres]:
     """A running PostgreSQL with real durability; `superuser_dsn` is its administrator's URL."""
-    engine = Postgres(
-        engine_directory / "postgres",
-        port=free_ports(1)[0],
-        password=secrets.token_urlsafe(16),
-        log=engine_directory / "postgres.log",
-        settings={"shared_buffers": "64MB", "max_wal_size": "256MB"},
-    )
-    engine.start()
-    yield engine
-    engine.stop()
+    with postgres_server() as server:
+        yield server
 
 
 @pytest.fixture
 def database(postgres: Postgres) -> Iterator[str]:
     """The DSN of a fresh database, owned by a role that is no superuser; both are dropped after the test."""
-    name = f"test_{secrets.token_hex(6)}"
-    postgres.provision({name: name})
-    yield postgres.dsn(name, name, name)
-    with psycopg.connect(postgres.superuser_dsn, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        connection.execute(f"DROP ROLE IF EXISTS {name}, {name}_viewer")
+    with fresh_database(postgres) as dsn:
+        yield dsn
 
 
 @pytest.fixture(scope="session")

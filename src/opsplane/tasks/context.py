@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from opsplane.clock import Clock
+from opsplane.clock import SYSTEM, Clock
 from opsplane.database import Connection, Pool
 from opsplane.files import ObjectStore
 from opsplane.tasks.errors import Cancelled, WaitsForChildren
@@ -176,7 +176,8 @@ class TaskContext:
 
     def log(self, level: str, message: str, **fields: Any) -> None:
         """Add a line to the task's log (`info`, `warning`, `error`, …)."""
-        self._reports.logged(self, LogLine(level, message, fields, self.runtime.clock.now()))
+        # the system's time, whatever clock the handler has: the log is kept in partitions of real days
+        self._reports.logged(self, LogLine(level, message, fields, SYSTEM.now()))
 
     def check(self) -> None:
         """Return while the work is wanted; raise `Cancelled` when cancelling was asked for."""

@@ -10,12 +10,12 @@ from typing import Any
 import httpx
 import pytest
 
-from opsplane.clock import ManualClock
 from opsplane.database import Pool
 from opsplane.embedded.keys import ensure_keys
-from opsplane.events import Event, Outbox, decode
+from opsplane.events import Event, Outbox
 from opsplane.service import Runtime, Service, event_schemas, migrate_service
 from opsplane.telemetry import Health
+from opsplane.testing import EventRecorder, ManualClock
 from opsplane.web import TokenIssuer, Verifier, create_app
 
 
@@ -36,8 +36,7 @@ class Served:
 
     async def events(self) -> list[Event[Any]]:
         """What waits in the outbox, in order."""
-        rows = await self.pool.fetch("select envelope from outbox order by id")
-        return [decode(bytes(row["envelope"])) for row in rows]
+        return await EventRecorder(self.pool).events()
 
     async def topics(self) -> list[str]:
         return [event.type for event in await self.events()]

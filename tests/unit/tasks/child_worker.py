@@ -7,11 +7,10 @@ import sys
 import time
 from typing import Any
 
-from tests.unit.tasks.conftest import Here
-
 from opsplane.database import Doorbell, Pool
 from opsplane.resilience import Duty, Stop, run_duties
 from opsplane.tasks import OpenWorkshop, TaskContext, Worker, task
+from opsplane.testing import HandlerRuntime
 
 
 @task("hold", emit="none")
@@ -23,7 +22,7 @@ async def hold(_ctx: TaskContext, params: dict[str, Any]) -> None:
 
 async def main(dsn: str) -> None:
     pool = await Pool.open(dsn)
-    duty: Duty = Worker(pool, OpenWorkshop([hold], {None: Here(pool)}), doorbell=Doorbell(dsn))
+    duty: Duty = Worker(pool, OpenWorkshop([hold], {None: HandlerRuntime(pool)}), doorbell=Doorbell(dsn))
     await run_duties([duty], Stop())
 
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.unit.tasks.conftest import Engine, Here
+from tests.unit.tasks.conftest import Engine
 
 from opsplane.database import Pool
 from opsplane.errors import InvalidInput
 from opsplane.resilience import Retry
 from opsplane.tasks import FanOut, Joiner, NewTask, Status, Task, TaskContext, TaskFilter, TaskType, task
 from opsplane.tasks.fan_out import passes, policy_text
+from opsplane.testing import HandlerRuntime
 
 ONCE = Retry(0)
 
@@ -53,10 +54,10 @@ class Shop:
         return [*parents(), child, after]
 
     @asynccontextmanager
-    async def runtime(self, _service: str | None) -> AsyncIterator[Here]:
+    async def runtime(self, _service: str | None) -> AsyncIterator[HandlerRuntime]:
         pool = await Pool.open(self.dsn, max_size=2)
         try:
-            yield Here(pool)
+            yield HandlerRuntime(pool)
         finally:
             await pool.close()
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.unit.tasks.conftest import Engine, Here
+from tests.unit.tasks.conftest import Engine
 
 from opsplane.database import Pool
 from opsplane.resilience import Retry
 from opsplane.tasks import Reject, TaskContext, TaskType, task
+from opsplane.testing import HandlerRuntime
 
 ISOLATIONS = ["async", "thread", "process"]
 
@@ -61,10 +62,10 @@ class Shop:
         return declared()
 
     @asynccontextmanager
-    async def runtime(self, service: str | None) -> AsyncIterator[Here]:
+    async def runtime(self, service: str | None) -> AsyncIterator[HandlerRuntime]:
         pool = await Pool.open(self.dsn, max_size=2)
         try:
-            yield Here(pool)
+            yield HandlerRuntime(pool)
         finally:
             await pool.close()
 

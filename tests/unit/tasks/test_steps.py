@@ -9,13 +9,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.unit.tasks.conftest import Engine, Here
+from tests.unit.tasks.conftest import Engine
 
 from opsplane.clock import Clock
 from opsplane.database import Pool
 from opsplane.files import LocalStore
 from opsplane.resilience import Retry
 from opsplane.tasks import Pruner, Status, TaskContext, TaskType, task
+from opsplane.testing import HandlerRuntime
 
 ISOLATIONS = ["async", "thread", "process"]
 
@@ -55,10 +56,10 @@ class Shop:
         return declared()
 
     @asynccontextmanager
-    async def runtime(self, _service: str | None) -> AsyncIterator[Here]:
+    async def runtime(self, _service: str | None) -> AsyncIterator[HandlerRuntime]:
         pool = await Pool.open(self.dsn, max_size=2)
         try:
-            yield Here(pool)
+            yield HandlerRuntime(pool)
         finally:
             await pool.close()
 
