@@ -10,6 +10,7 @@ from opsplane.tasks.errors import (
     Cancelled,
     ChildrenFailed,
     Fenced,
+    QueueDraining,
     Reject,
     Snooze,
     StepRefused,
@@ -33,7 +34,7 @@ from opsplane.tasks.workshop import OpenWorkshop, Workshop
 
 __all__ = [
     "TRANSITIONS", "BulkBook", "BulkRunner", "Cancelled", "ChildrenFailed", "Dispatcher", "FanOut", "Fenced", "IllegalTransition", "Joiner", "LimitBook", "NewLimit", "NewSchedule", "NewTask",
-    "OpenWorkshop", "Producer", "Pruner", "QueueState", "Reject", "Rescuer", "ResultFile", "Schedule", "ScheduleBook", "Scheduler", "Snooze", "Status", "StepRefused", "Sweeper", "Task", "TaskContext",
+    "OpenWorkshop", "Producer", "Pruner", "QueueDraining", "QueueState", "Reject", "Rescuer", "ResultFile", "Schedule", "ScheduleBook", "Scheduler", "Snooze", "Status", "StepRefused", "Sweeper", "Task", "TaskContext",
     "TaskControl", "TaskEvent", "TaskFilter", "TaskLog", "TaskNotFound", "TaskPage", "TaskRuntime", "TaskStore",
     "TaskType", "UnknownTaskType", "UploadHook", "Worker", "WorkerState", "Workshop", "accept_upload", "task",
     "task_schemas",

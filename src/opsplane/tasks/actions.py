@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from opsplane.action import Action, Preview
+from opsplane.errors import NotFound
 from opsplane.tasks.control import TaskControl
 from opsplane.tasks.states import move
 from opsplane.tasks.store import QueueState, TaskStore
@@ -70,6 +71,10 @@ async def _preview_pause(hand: Hand, target: QueueTarget) -> Preview:
     return await _preview_queue(hand, target, "Pause")
 
 
+async def _preview_drain(hand: Hand, target: QueueTarget) -> Preview:
+    return await _preview_queue(hand, target, "Drain")
+
+
 async def _preview_resume(hand: Hand, target: QueueTarget) -> Preview:
     return await _preview_queue(hand, target, "Resume")
 
@@ -86,6 +91,14 @@ async def _pause(hand: Hand, target: QueueTarget) -> QueueState | None:
     return await find_queue(hand.store, target.queue)
 
 
+async def _drain(hand: Hand, target: QueueTarget) -> tuple[QueueState, bool]:
+    closed = await hand.control.drain(target.queue, hand.actor, target.reason)
+    queue = await find_queue(hand.store, target.queue)
+    if queue is None:
+        raise NotFound(f"The queue {target.queue} was forgotten while it was drained.")
+    return queue, closed
+
+
 async def _resume(hand: Hand, target: QueueTarget) -> QueueState | None:
     await hand.control.resume(target.queue)
     return await find_queue(hand.store, target.queue)
@@ -98,5 +111,8 @@ async def find_queue(store: TaskStore, name: str) -> QueueState | None:
 
 cancel = Action("task.cancel", OWNER, "Cancel a task.", TaskTarget, _preview_cancel, _cancel)
 retry = Action("task.retry", OWNER, "Run a failed task again.", TaskTarget, _preview_retry, _retry)
+drain = Action("queue.drain", STAFF, "Have a queue take no new tasks.", QueueTarget, _preview_drain, _drain)
 pause = Action("queue.pause", STAFF, "Stop claims from a queue.", QueueTarget, _preview_pause, _pause)
-resume = Action("queue.resume", STAFF, "Let a paused queue run again.", QueueTarget, _preview_resume, _resume)
+resume = Action(
+    "queue.resume", STAFF, "Let a paused or drained queue run again.", QueueTarget, _preview_resume, _resume
+)

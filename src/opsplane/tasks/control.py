@@ -13,6 +13,7 @@ from opsplane.database import Connection, Doorbell, Pool, after_commit, sql
 from opsplane.events import Outbox
 from opsplane.tasks import channels
 from opsplane.tasks.announce import publish, task_event, wanted
+from opsplane.tasks.draining import creators_ended
 from opsplane.tasks.errors import DuplicateTask, Fenced, TaskNotFound
 from opsplane.tasks.events import Happened, append_events
 from opsplane.tasks.ids import is_id
@@ -152,8 +153,20 @@ class TaskControl:
             )
             self._ring(tx, channels.CONTROL, f"queue {queue}")
 
+    async def drain(self, queue: str, actor: str, reason: str | None = None) -> bool:
+        """Have the queue take no new tasks and run those it holds to the end; children of its tasks are taken.
+
+        True: what is created from now on is refused, and no transaction that began before can still add a task. False:
+        one that is open for longer than some seconds still may.
+        """
+        async with self.pool.transaction() as tx:
+            told = {"name": queue, "actor": actor, "reason": reason}
+            await tx.execute(sql(__package__, "drain_queue"), told)
+            self._ring(tx, channels.CONTROL, f"queue {queue}")
+        return await creators_ended(self.pool, self._clock)
+
     async def resume(self, queue: str) -> None:
-        """Let a paused queue run again; one that is not paused stays as it is."""
+        """Let a queue that is paused or drained run and take tasks again; another stays as it is."""
         async with self.pool.transaction() as tx:
             await tx.execute(sql(__package__, "resume_queue"), {"name": queue})
             self._ring(tx, channels.CONTROL, f"queue {queue}")

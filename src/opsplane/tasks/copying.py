@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from opsplane.database import Connection, sql
+from opsplane.tasks.draining import require_open
 from opsplane.tasks.states import Code
 from opsplane.tasks.task import EMITS, HIGHEST_PRIORITY, NewTask, TaskType
 
@@ -17,9 +18,11 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
 async def copy_tasks(tx: Connection, given: Sequence[Given]) -> None:
-    """Insert the tasks; they are due from a time read after the transaction had its xid."""
+    """Insert the tasks; they are due from a time read after the transaction had its xid. Raises `QueueDraining`."""
     row = await (await tx.execute(sql(__package__, "begin_copy"))).fetchone()
     now = row["now"] if row else ""
+    if row and row["drained"]:
+        await require_open(tx, [(new.queue or kind.queue_name, new.parent_id) for _, kind, new in given])
     held = await _held(tx, given) if row and row["limited"] else frozenset()
     async with tx.cursor().copy(sql(__package__, "copy_tasks")) as copy:
         for at in range(0, len(given), _BLOCK):

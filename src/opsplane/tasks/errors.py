@@ -17,6 +17,10 @@ class DuplicateTask(Conflict):
     """An unfinished task has the same unique key."""
 
 
+class QueueDraining(Conflict):
+    """The queue takes no new tasks: it is being drained."""
+
+
 class IdempotencyConflict(Conflict):
     """The idempotency key was used for another request."""
 

@@ -18,7 +18,7 @@ COUNTED = 10_000
 
 Reason = Literal[
     "finished", "stopping", "running", "children", "upload", "scheduled", "backoff", "snoozed", "paused",
-    "no_worker", "limit", "turn", "behind", "busy", "soon",
+    "no_worker", "draining", "limit", "turn", "behind", "busy", "soon",
 ]  # fmt: skip
 
 
@@ -65,6 +65,9 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     paused_by: str | None
     paused_at: datetime | None
     pause_reason: str | None
+    drained_by: str | None
+    drained_at: datetime | None
+    drain_reason: str | None
     children: int
     children_open: int
     workers: int
@@ -104,10 +107,12 @@ def causes(facts: Facts) -> Iterator[Cause]:
             remedy="PUT the file to the uploadUrl the task was created with.",
         )
         yield from _held(facts)
+        yield from _draining(facts)
     else:
         yield from _not_due(facts)
         held = list(_held(facts))
         yield from held or (_limited(facts) if facts.status == Code.HELD else _its_turn(facts))
+        yield from _draining(facts)
 
 
 def _finished(facts: Facts) -> Cause:
@@ -157,6 +162,14 @@ def _held(facts: Facts) -> Iterator[Cause]:
             message=f"No worker that is there runs {facts.task_type} tasks.",
             remedy="opsplane up --detach --only worker",
         )
+
+
+def _draining(facts: Facts) -> Iterator[Cause]:
+    """No cause of waiting, but of nothing coming after it."""
+    if facts.drained_at is not None:
+        why = f": {facts.drain_reason}" if facts.drain_reason else "."
+        message = f"The queue {facts.queue} is drained by {facts.drained_by}; it runs what it holds, this task too{why}"
+        yield Cause(reason="draining", message=message, since=facts.drained_at)
 
 
 def _limited(facts: Facts) -> Iterator[Cause]:

@@ -18,6 +18,7 @@ from opsplane.events import Event, Outbox
 from opsplane.tasks import channels
 from opsplane.tasks.announce import publish, task_event, wanted
 from opsplane.tasks.copying import copy_tasks
+from opsplane.tasks.draining import require_open
 from opsplane.tasks.errors import DuplicateTask, IdempotencyConflict, UnknownTaskType
 from opsplane.tasks.ids import new_id, new_ids
 from opsplane.tasks.rows import task_of
@@ -55,7 +56,7 @@ class Producer:
 
         With `file_name` it waits for its upload to `input_key`. With an `idempotency_key` that was used for the
         same request before, that task is returned. Raises `UnknownTaskType`, `InvalidInput`, `DuplicateTask`,
-        `IdempotencyConflict`.
+        `IdempotencyConflict`, `QueueDraining`.
         """
         kind = self.type_of(new)
         row = self._row(kind, new, new_id())
@@ -65,6 +66,7 @@ class Producer:
                 return earlier
         found = await (await tx.execute(sql(__package__, "insert_task"), row)).fetchone()
         if found is None:
+            await require_open(tx, [(row["queue"], new.parent_id)])
             raise DuplicateTask(
                 f"An unfinished {new.task_type} task has the unique key {new.unique_key!r}.",
                 task_type=new.task_type,

@@ -114,17 +114,27 @@ class QueueState(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     paused: bool
+    draining: bool
     weight: float
     pending: int
     scheduled: int
     processing: int
+    joining: int
     waiting: int
     held: int
     paused_by: str | None = None
     paused_at: datetime | None = None
     reason: str | None = None
+    drained_by: str | None = None
+    drained_at: datetime | None = None
+    drain_reason: str | None = None
     fair: bool = False
     oldest: datetime | None = None
+
+    @property
+    def unfinished(self) -> int:
+        """How many tasks are in it; none: it is drained."""
+        return self.pending + self.scheduled + self.processing + self.joining + self.waiting
 
 
 class WorkerState(msgspec.Struct, frozen=True, kw_only=True):

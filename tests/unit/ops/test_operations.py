@@ -31,6 +31,17 @@ async def test_a_paused_queue(look) -> None:
     assert finding.since is not None
 
 
+async def test_a_drained_queue(look) -> None:
+    await look.task()
+    await look.sql(
+        "insert into queue (name, drained_by, drained_at, drain_reason) values ('default', 'alice', now(), 'a test')"
+    )
+    finding = await look.one(Queues())
+    assert (finding.severity, finding.evidence["reason"]) == ("warning", "a test")
+    assert "1 tasks are left" in finding.summary
+    assert finding.repair == look.command("queue resume default")
+
+
 async def test_tasks_that_wait_too_long(look) -> None:
     await look.task(run_at="now() - interval '4 minutes'")
     assert await look(Queues()) == []

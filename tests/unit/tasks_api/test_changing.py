@@ -68,3 +68,24 @@ async def test_queues_are_paused_and_resumed_by_staff(api: Api) -> None:
     actions = [action for actor, action in await api.audited() if actor == "sam"]
     assert actions == ["queue.pause", "queue.resume"]
     assert (await staff.get(f"{BASE}/workers")).json() == {"data": []}
+
+
+async def test_a_drained_queue_refuses_new_tasks_until_it_is_resumed(api: Api) -> None:
+    staff, clerk = api.staff, api.by("clara", "number_staff")
+    await api.create(clerk)
+    path = f"{BASE}/queues/number"
+    assert (await clerk.post(f"{path}/drain")).status_code == 403
+    answer = await staff.post(f"{path}/drain", params={"reason": "disk 3"})
+    drained = answer.json()
+    assert (drained["draining"], drained["closed"], drained["unfinished"]) == (True, True, 1)
+    assert (drained["drainedBy"], drained["drainReason"], drained["paused"]) == ("sam", "disk 3", False)
+    body = {"taskType": "number.count", "params": {"upto": 3}}
+    refused = await clerk.post(f"{BASE}/tasks", json=body)
+    assert (refused.status_code, refused.json()["error"]) == (409, "QueueDraining")
+    assert "opsplane queue resume number" in refused.json()["remedy"]
+    [listed] = (await staff.get(f"{BASE}/queues")).json()["data"]
+    assert (listed["draining"], listed["unfinished"]) == (True, 1)
+    assert (await staff.post(f"{path}/resume")).json()["draining"] is False
+    assert (await clerk.post(f"{BASE}/tasks", json=body)).status_code == 201
+    actions = [action for actor, action in await api.audited() if actor == "sam"]
+    assert actions == ["queue.drain", "queue.resume"]

@@ -18,7 +18,7 @@ START_SECONDS = 15.0
 
 
 class Queues:
-    """No queue is paused, and no due task waits for more than five minutes."""
+    """No queue is paused or drained, and no due task waits for more than five minutes."""
 
     name, daily = "queues", False
     needs: tuple[Part, ...] = ("postgres",)
@@ -39,6 +39,11 @@ class Queues:
             text = f"The queue {queue.name} is paused by {queue.paused_by}."
             repair, since = scene.command(f"queue resume {queue.name}"), queue.paused_at
             evidence["reason"] = queue.reason
+        elif queue.draining and waited <= WAIT:
+            left = f"{queue.unfinished} tasks are left" if queue.unfinished else "it is empty"
+            text = f"The queue {queue.name} is drained by {queue.drained_by}: {left}, new ones are refused."
+            repair, since = scene.command(f"queue resume {queue.name}"), queue.drained_at
+            evidence["reason"] = queue.drain_reason
         elif waited > WAIT:
             text = f"A task waits in the queue {queue.name} for {waited / 60:.0f} minutes."
             repair, since = scene.start("worker"), queue.oldest
@@ -47,7 +52,7 @@ class Queues:
             return None
         return Finding(
             check=self.name,
-            severity="warning" if queue.paused else "critical",
+            severity="warning" if queue.paused or waited <= WAIT else "critical",
             summary=text,
             evidence=evidence,
             repair=repair,

@@ -26,7 +26,7 @@ def handlers(desk: TaskDesk) -> Sequence[ControllerRouterHandler]:
                 tasks.create_task, tasks.list_tasks, tasks.get_task, tasks.delete_task, tasks.uploaded, tasks.cancel_task,
                 tasks.retry_task, tasks.download, tasks.logs, tasks.events, tasks.steps, tasks.explain_task, tasks.stream,
                 callbacks.get_callback, callbacks.retry_callback,
-                queues.list_queues, queues.pause_queue, queues.resume_queue, queues.list_workers,
+                queues.list_queues, queues.pause_queue, queues.drain_queue, queues.resume_queue, queues.list_workers,
                 bulk_actions.cancel_tasks, bulk_actions.retry_tasks,
                 limits.list_limits, limits.put_limit, limits.delete_limit, limits.put_queue,
                 schedules.list_schedules, schedules.get_schedule, schedules.put_schedule, schedules.delete_schedule,

@@ -9,7 +9,7 @@ from litestar.params import FromQuery, PathParameter
 from opsplane.tasks import actions
 from opsplane.tasks.actions import STAFF
 from opsplane.tasks.api.tasks import Desk
-from opsplane.tasks.api.views import QueueView, WorkerView
+from opsplane.tasks.api.views import DrainView, QueueView, WorkerView
 from opsplane.tasks.store import QueueState
 from opsplane.web import Caller, requires
 
@@ -31,11 +31,21 @@ async def pause_queue(
     return _view(await desk.act(actions.pause, actions.QueueTarget(name, reason), identity, reason))
 
 
+@post("/queues/{name:str}/drain", operation_id="drainQueue", status_code=200, guards=GUARDS)
+async def drain_queue(
+    desk: Desk, identity: Caller, name: Name, reason: FromQuery[str | None] = None
+) -> DrainView:
+    """Have a queue take no new tasks (409 `QueueDraining`); those it holds are run to the end, their children as well."""
+    queue, closed = await desk.act(actions.drain, actions.QueueTarget(name, reason), identity, reason)
+    facts = {field: getattr(queue, field) for field in QueueView.__struct_fields__}
+    return DrainView(**facts, closed=closed)
+
+
 @post("/queues/{name:str}/resume", operation_id="resumeQueue", status_code=200, guards=GUARDS)
 async def resume_queue(
     desk: Desk, identity: Caller, name: Name, reason: FromQuery[str | None] = None
 ) -> QueueView | None:
-    """Let tasks of a queue be claimed again."""
+    """Let tasks of a queue be claimed, and new ones be created in it, again."""
     return _view(await desk.act(actions.resume, actions.QueueTarget(name, reason), identity, reason))
 
 

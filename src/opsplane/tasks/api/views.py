@@ -184,7 +184,7 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class QueueView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A queue and what is in it; `oldest` is since when its first pending task is due.
+    """A queue and what is in it, `unfinished` in all; a `draining` one takes no new tasks. `oldest` is since when its first pending task is due.
 
     `held` of the pending ones wait for a place under a limit or for their tenant's turn (`fair`).
     """
@@ -194,14 +194,26 @@ class QueueView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     paused_by: str | None
     paused_at: datetime | None
     reason: str | None
+    draining: bool
+    drained_by: str | None
+    drained_at: datetime | None
+    drain_reason: str | None
     weight: float
     fair: bool
     pending: int
     scheduled: int
     processing: int
+    joining: int
     waiting: int
     held: int
+    unfinished: int
     oldest: datetime | None
+
+
+class DrainView(QueueView, frozen=True, kw_only=True, rename="camel"):
+    """A queue that is drained; not `closed`: a transaction that is open for long may still add tasks to it."""
+
+    closed: bool
 
 
 class LimitView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

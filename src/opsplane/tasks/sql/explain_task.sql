@@ -14,7 +14,7 @@ select
     wanted.waits_until, wanted.started_at, wanted.completed_at, wanted.cancel_requested_at, wanted.attempt,
     wanted.retry_count, wanted.max_retries, wanted.error_message,
     (select name from worker where number = wanted.worker) as worker,
-    queue.paused_by, queue.paused_at, queue.reason as pause_reason,
+    queue.paused_by, queue.paused_at, queue.reason as pause_reason, queue.drained_by, queue.drained_at, queue.drain_reason,
     coalesce(family.total, 0) as children, coalesce(family.total - family.done, 0) as children_open,
     able.workers, able.slots, able.running,
     coalesce(limits.found, '[]') as limits,
@@ -27,7 +27,7 @@ select
         ) as first
     ) else 0 end as ahead
 from wanted
-left join queue on queue.name = wanted.queue and queue.paused
+left join queue on queue.name = wanted.queue
 left join lateral (
     select total, completed + failed + cancelled as done
     from fan_out_now where parent_id = wanted.id and joined_at is null
