@@ -11,6 +11,7 @@ from litestar import Request
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import SecurityRequirement
 
+from opsplane.web.links import Call, Json, add_links
 from opsplane.web.problems import HEADERS, PROBLEM_TYPE, TITLES, Problem
 
 PUBLIC: list[SecurityRequirement] = [
@@ -18,8 +19,6 @@ PUBLIC: list[SecurityRequirement] = [
 ]  # `security=` of a handler that needs no token; an empty list is lost
 METHODS = ("get", "head", "put", "post", "patch", "delete")
 SAFE = ("get", "head")
-Json = dict[str, Any]
-Call = tuple[str, str, Json]
 
 
 class Document(JsonRenderPlugin):
@@ -37,11 +36,7 @@ class Document(JsonRenderPlugin):
 
 
 def complete(document: Json) -> Json:
-    """The document with the errors of every operation, its parameters as they can be sent, and its links.
-
-    Links lead from a call that creates (201, with an `id`) to the calls that take this id, and from one that puts
-    something under a name to the other calls on this name.
-    """
+    """The document with the errors of every operation, its parameters as they can be sent, and its links."""
     document = deepcopy(document)
     components = document.setdefault("components", {})
     components.setdefault("schemas", {}).update(_problem_schema())
@@ -53,8 +48,7 @@ def complete(document: Json) -> Json:
             parameter["schema"] = _sendable(parameter["schema"])
     used = {status for _, _, operation in calls for status in operation["responses"] if status >= "400"}
     components["responses"] = {_name(int(status)): _response(int(status)) for status in sorted(used)}
-    for path, method, operation in calls:
-        _link(path, method, operation, calls, components["schemas"])
+    add_links(calls, components["schemas"])
     return document
 
 
@@ -112,33 +106,3 @@ def _sendable(schema: Json) -> Json:
     if len(kinds) == 1:
         return {**{key: value for key, value in schema.items() if key != "oneOf"}, **kinds[0]}
     return schema
-
-
-def _link(path: str, method: str, operation: Json, calls: list[Call], schemas: Json) -> None:
-    collection, _, rest = path.partition("/{")
-    status, made = next(one for one in operation["responses"].items() if one[0] < "400")
-    if status == "201" and "id" in _properties(made, schemas):
-        value = "$response.body#/id"
-    elif method == "put" and rest.endswith("}") and "/" not in rest and _properties(made, schemas):
-        value = f"$request.path.{rest[:-1]}"
-    else:
-        return
-    links = dict(_links_of(collection, operation, value, calls))
-    if links:
-        made["links"] = links
-
-
-def _links_of(collection: str, operation: Json, value: str, calls: list[Call]) -> Iterator[tuple[str, Json]]:
-    for path, _, other in calls:
-        before, _, rest = path.partition("/{")
-        if before == collection and rest.count("}") == 1 and "{" not in rest and other is not operation:
-            name = rest.partition("}")[0]
-            yield other["operationId"], {"operationId": other["operationId"], "parameters": {name: value}}
-
-
-def _properties(response: Json, schemas: Json) -> Json:
-    for media in response.get("content", {}).values():
-        schema = media.get("schema", {})
-        schema = schemas.get(schema.get("$ref", "").rpartition("/")[2], schema)
-        return dict(schema.get("properties", {}))
-    return {}

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 import pytest
 from litestar import Response, Router, delete, get, post, put
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody
 from litestar.testing import AsyncTestClient
 
@@ -57,25 +58,35 @@ async def copy(thing_id: FromPath[str]) -> Thing:
     return Thing("copy", "2")
 
 
+@post(
+    "/things/all/copies",
+    operation_id="copyAll",
+    status_code=200,
+    responses={202: ResponseSpec(Thing, media_type="application/json")},
+)
+async def copy_all() -> NewThing | None:
+    return None
+
+
 @get("/things/{thing_id:str}/parts/{part:int}", operation_id="getPart")
 async def part(thing_id: FromPath[str], part: FromPath[int]) -> Thing:
     return Thing("part", "3")
 
 
-@put("/names/{name:str}", operation_id="putName")
-async def put_name(name: FromPath[str]) -> NewThing:
+@put("/names/{kind:str}/{name:str}", operation_id="putName")
+async def put_name(kind: FromPath[str], name: FromPath[str]) -> NewThing | None:
     return NewThing(name)
 
 
-@post("/names/{name:str}/pause", operation_id="pauseName", status_code=200)
-async def pause_name(name: FromPath[str]) -> Response[None]:
+@post("/names/{kind:str}/{name:str}/pause", operation_id="pauseName", status_code=200)
+async def pause_name(kind: FromPath[str], name: FromPath[str]) -> Response[None]:
     return Response(None)
 
 
 @pytest.fixture
 async def client(tmp_path: Path) -> AsyncIterator[AsyncTestClient[Any]]:
     ensure_keys(tmp_path)
-    handlers = [make, things, thing, forget, copy, part, put_name, pause_name]
+    handlers = [make, things, thing, forget, copy, copy_all, part, put_name, pause_name]
     verifier = Verifier(tmp_path / "jwks.json", "opsplane", "opsplane")
     app = create_app("planted", [Router("/api", route_handlers=handlers)], verifier=verifier, health=Health())
     async with AsyncTestClient(app) as client:
@@ -99,6 +110,7 @@ def test_errors_are_told_where_they_can_happen(document: dict[str, Any]) -> None
         "getThing": "200 400 401 403 404 503",
         "deleteThing": "204 400 401 403 404 409 503",
         "copyThing": "201 400 401 402 403 404 409 503 507",
+        "copyAll": "200 202 400 401 403 409 503",
         "getPart": "200 400 401 403 404 503",
         "putName": "200 400 401 403 404 409 503",
         "pauseName": "200 400 401 403 404 409 503",
@@ -145,13 +157,17 @@ def test_calls_that_belong_together_are_linked(document: dict[str, Any]) -> None
     }
     copied = document["paths"]["/api/things/{thing_id}/copies"]["post"]["responses"]["201"]["links"]
     assert set(copied) == {"getThing", "deleteThing"}
-    named = document["paths"]["/api/names/{name}"]["put"]["responses"]["200"]["links"]
-    assert named == {"pauseName": {"operationId": "pauseName", "parameters": {"name": "$request.path.name"}}}
+    accepted = document["paths"]["/api/things/all/copies"]["post"]["responses"]
+    assert set(accepted["202"]["links"]) == {"getThing", "deleteThing", "copyThing"}
+    assert "links" not in accepted["200"]
+    named = document["paths"]["/api/names/{kind}/{name}"]["put"]["responses"]["200"]["links"]
+    parameters = {"kind": "$request.path.kind", "name": "$request.path.name"}
+    assert named == {"pauseName": {"operationId": "pauseName", "parameters": parameters}}
 
 
 def test_descriptions_are_the_docstrings_and_an_empty_answer_has_no_content(document: dict[str, Any]) -> None:
     assert document["paths"]["/api/things"]["post"]["description"] == "Make a thing.\n\nIt has an id."
-    assert "content" not in document["paths"]["/api/names/{name}/pause"]["post"]["responses"]["200"]
+    assert "content" not in document["paths"]["/api/names/{kind}/{name}/pause"]["post"]["responses"]["200"]
 
 
 def test_what_needs_no_token_says_so(document: dict[str, Any]) -> None:
