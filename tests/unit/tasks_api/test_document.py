@@ -74,8 +74,9 @@ async def examined(api: Api, directory: Path, **more: Any) -> Examined:
     return await examine(api.url, f"Bearer {token}", directory, given=await given(api), **more)
 
 
+@pytest.mark.timeout(320)
 async def test_answers_are_those_of_the_document(api: Api, tmp_path: Path) -> None:
-    found = await examined(api, tmp_path, examples=8, seconds=150)
+    found = await examined(api, tmp_path, examples=8, seconds=300)
     assert (found.wrong, found.errors) == ([], []), found.text
     assert found.calls > 500
     assert {
