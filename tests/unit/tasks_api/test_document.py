@@ -93,9 +93,11 @@ async def test_what_is_planted_is_found(api: Api, tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(420)
 async def test_answers_are_those_of_the_document_for_long(api: Api, tmp_path: Path) -> None:
-    found = await examined(api, tmp_path, examples=50, phases="coverage,fuzzing,stateful", seconds=580)
+    found = await examined(
+        api, tmp_path, examples=100, phases="coverage,fuzzing,stateful", budget=300, seconds=380
+    )
     print(
         f"{found.calls} calls, server errors {len(found.of('ServerError'))}, outside the document {len(found.wrong)}"
     )
