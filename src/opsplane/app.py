@@ -256,6 +256,7 @@ class Composition:
             Scheduler,
             Sweeper,
             TaskControl,
+            TaskGauges,
             TaskStore,
         )
         from opsplane.tasks.api import LiveTasks, TaskDesk, UploadHook, handlers
@@ -299,6 +300,7 @@ class Composition:
             Joiner(pool, control, doorbell),
             Dispatcher(pool, doorbell),
             BulkRunner(pool, outbox, doorbell),
+            TaskGauges(pool),
             scheduler,
             CallbackSender(CallbackBook(pool), secrets, Post(policy)),
             Pruner(pool, objects),

@@ -18,6 +18,7 @@ from opsplane.tasks.errors import (
     UnknownTaskType,
 )
 from opsplane.tasks.fan_out import FanOut
+from opsplane.tasks.gauges import TaskGauges
 from opsplane.tasks.joiner import Joiner
 from opsplane.tasks.limits import Dispatcher, LimitBook, NewLimit
 from opsplane.tasks.producer import Producer
@@ -35,7 +36,7 @@ from opsplane.tasks.workshop import OpenWorkshop, Workshop
 __all__ = [
     "TRANSITIONS", "BulkBook", "BulkRunner", "Cancelled", "ChildrenFailed", "Dispatcher", "FanOut", "Fenced", "IllegalTransition", "Joiner", "LimitBook", "NewLimit", "NewSchedule", "NewTask",
     "OpenWorkshop", "Producer", "Pruner", "QueueDraining", "QueueState", "Reject", "Rescuer", "ResultFile", "Schedule", "ScheduleBook", "Scheduler", "Snooze", "Status", "StepRefused", "Sweeper", "Task", "TaskContext",
-    "TaskControl", "TaskEvent", "TaskFilter", "TaskLog", "TaskNotFound", "TaskPage", "TaskRuntime", "TaskStore",
+    "TaskControl", "TaskEvent", "TaskFilter", "TaskGauges", "TaskLog", "TaskNotFound", "TaskPage", "TaskRuntime", "TaskStore",
     "TaskType", "UnknownTaskType", "UploadHook", "Worker", "WorkerState", "Workshop", "accept_upload", "task",
     "task_schemas",
 ]  # fmt: skip
