@@ -114,6 +114,51 @@ def test_a_policy_applies_the_good_rows_or_none(platform: Platform, tmp_path: Pa
     assert [row["sku"] for row in products(platform, "s-")] == ["s-1"]
 
 
+def test_refused_rows_are_corrected_in_the_error_file_and_every_row_is_there_once(
+    platform: Platform, tmp_path: Path
+) -> None:
+    rows = ["Artikel;name;Kategorie;Preis;Währung"]
+    rows += [
+        f"c-{number};Tee {number};food;{'gratis' if number in (2, 5, 7) else number};EUR"
+        for number in range(1, 9)
+    ]
+    file = tmp_path / "cp1252.csv"
+    file.write_bytes("\n".join([*rows, ""]).encode("cp1252"))
+    done = platform.run(
+        "import", "start", "product", str(file), *MAPPED[:4], "--policy", "skip", "--encoding", "cp1252",
+        "--delimiter", ";", "--wait", "-o", "json",
+    )  # fmt: skip
+    parent = json.loads(done.stdout)
+    assert (parent["result"]["appliedRows"], parent["result"]["failedRows"]) == (5, 3)
+    refused = tmp_path / "refused.csv"
+    platform.run("task", "result", parent["id"], "--file", "errors", "--to", str(refused))
+    text = refused.read_text(encoding="utf-8-sig")
+    assert text.count("gratis") >= 3
+    refused.write_text(text.replace(",gratis,", ",9,", 2), encoding="utf-8")  # one is forgotten
+    again = platform.run("import", "retry-failed", parent["id"], str(refused), "--wait", "-o", "json")
+    child = json.loads(again.stdout)
+    assert (child["parentId"], child["taskType"], child["params"]["mapping"]) == (
+        parent["id"], "product.import", parent["params"]["mapping"],
+    )  # fmt: skip
+    assert (child["result"]["appliedRows"], child["result"]["failedRows"]) == (2, 1)
+    rest = tmp_path / "rest.csv"
+    platform.run("task", "result", child["id"], "--file", "errors", "--to", str(rest))
+    rest.write_text(rest.read_text(encoding="utf-8-sig").replace(",gratis,", ",9,"), encoding="utf-8")
+    platform.run("import", "retry-failed", child["id"], str(rest), "--wait")
+    stored = products(platform, "c-")
+    assert [row["sku"] for row in stored] == [f"c-{number}" for number in range(1, 9)]
+    assert [float(row["price"]) for row in stored] == [1, 9, 3, 4, 9, 6, 9, 8]
+    nothing = platform.run("import", "retry-failed", parent["id"], str(tmp_path / "no.csv"), check=False)
+    assert nothing.returncode == 1
+    with client(platform, "catalog_staff", "clara") as clara:
+        path = f"{BASE}/tasks/{parent['id']}/retry-failed-rows"
+        assert clara.post(path, json={"fileName": "a.csv"}).status_code in (403, 404)
+    with client(platform, "operations_staff", "x") as staff:
+        exported = platform.run("export", "start", "product").stdout.strip()
+        answer = staff.post(f"{BASE}/tasks/{exported}/retry-failed-rows", json={"fileName": "a.csv"})
+        assert (answer.status_code, "only imports" in answer.json()["detail"]) == (400, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -69,6 +69,29 @@ async def start(
         return await _report(opened, await finished(opened, task), errors, common)
 
 
+@app.command(name="retry-failed")
+async def retry_failed(
+    task_id: Annotated[str, Parameter(name="TASK", help="The import that refused rows, with --policy skip.")],
+    file: Annotated[Path, Parameter(help="Its error file, corrected; the columns error_… may stay.")],
+    *,
+    wait: Annotated[bool, Parameter(negative="", help="Follow it to its end and show the report.")] = False,
+    errors: Annotated[
+        Path | None, Parameter(help="With --wait: where rows that are refused again are written.")
+    ] = None,
+    common: Common = DEFAULTS,
+) -> int:
+    """Import the rows that an import refused, corrected: a new task with its parameters."""
+    from opsplane.cli.transfer import readable
+
+    path = readable(file)
+    async with session(common) as opened:
+        task = await _uploaded(opened, path, f"/tasks/{task_id}/retry-failed-rows", {})
+        if not wait:
+            started(task, common.output)
+            return 0
+        return await _report(opened, await finished(opened, task), errors, common)
+
+
 def _mapping(entity: Entity, given: Sequence[str]) -> dict[str, str]:
     from opsplane.errors import InvalidInput
 
@@ -85,13 +108,15 @@ def _mapping(entity: Entity, given: Sequence[str]) -> dict[str, str]:
 
 async def _create(opened: Session, entity: Entity, path: Path, params: Mapping[str, Any]) -> dict[str, Any]:
     """The task with its file uploaded; a task whose upload fails is cancelled."""
+    return await _uploaded(opened, path, "/tasks", {"taskType": f"{entity.name}.import", "params": params})
+
+
+async def _uploaded(opened: Session, path: Path, place: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """The task that a call creates for the file, with the file there."""
     from opsplane.cli.transfer import digest, size_of, upload
 
-    body = {
-        "taskType": f"{entity.name}.import", "params": params, "fileName": path.name,
-        "fileSize": size_of(path), "sha256": digest(path),
-    }  # fmt: skip
-    task: dict[str, Any] = await call(opened, "POST", "/tasks", json=body)
+    told = {**body, "fileName": path.name, "fileSize": size_of(path), "sha256": digest(path)}
+    task: dict[str, Any] = await call(opened, "POST", place, json=told)
     try:
         await upload(path, task)
     except BaseException:
@@ -110,6 +135,8 @@ async def _report(opened: Session, task: dict[str, Any], errors: Path | None, co
             note(f"  refused rows: {await download(opened, task['id'], 'errors', errors, force=True)}")
         else:
             note(f"  refused rows: opsplane task result {task['id']} --file errors")
+        if code == 0:
+            note(f"  corrected: opsplane import retry-failed {task['id']} FILE")
     if common.output != "table":
         emit(task, common.output)
         return code

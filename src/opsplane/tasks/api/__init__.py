@@ -24,7 +24,7 @@ def handlers(desk: TaskDesk) -> Sequence[ControllerRouterHandler]:
             BASE,
             route_handlers=[
                 tasks.create_task, tasks.list_tasks, tasks.get_task, tasks.delete_task, tasks.uploaded, tasks.cancel_task,
-                tasks.retry_task, tasks.download, tasks.logs, tasks.events, tasks.steps, tasks.explain_task, tasks.stream,
+                tasks.retry_task, tasks.retry_failed_rows, tasks.download, tasks.logs, tasks.events, tasks.steps, tasks.explain_task, tasks.stream,
                 callbacks.get_callback, callbacks.retry_callback,
                 queues.list_queues, queues.pause_queue, queues.drain_queue, queues.resume_queue, queues.list_workers,
                 bulk_actions.cancel_tasks, bulk_actions.retry_tasks,

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
+import msgspec
+
 from opsplane.action import Action, Actor, Audit, perform
 from opsplane.clock import SYSTEM, Clock
 from opsplane.database import Viewer
@@ -14,7 +16,7 @@ from opsplane.errors import Denied, NotFound
 from opsplane.files import ObjectStore, clean_file_name
 from opsplane.tasks.actions import OWNER, STAFF, Hand, TaskTarget
 from opsplane.tasks.api.live import LiveTasks
-from opsplane.tasks.api.requests import CreateTask
+from opsplane.tasks.api.requests import CorrectedRows, CreateTask
 from opsplane.tasks.api.views import CreatedTask, Download, TaskView, created_view, task_view
 from opsplane.tasks.bulk_actions import BulkBook
 from opsplane.tasks.callbacks import PUBLIC_ONLY, CallbackPolicy
@@ -53,19 +55,29 @@ class TaskDesk:
     callbacks: CallbackPolicy = PUBLIC_ONLY
     clock: Clock = SYSTEM
 
-    async def create(self, wanted: CreateTask, identity: Identity, key: str | None) -> CreatedTask:
+    async def create(
+        self, wanted: CreateTask, identity: Identity, key: str | None, *, parent: str | None = None
+    ) -> CreatedTask:
         """The task, waiting for its file where it has one; raises what the request, the type or the roles forbid."""
-        new = wanted.new_task(identity, key)
+        new = msgspec.structs.replace(wanted.new_task(identity, key), parent_id=parent)
         _require_creator(self.producer.type_of(new), identity)
         if new.callback_url is not None:
             self.callbacks.target(new.callback_url)
         task = await self.producer.submit(new)
         facts = {"taskId": task.id, "taskType": task.task_type, "requestedBy": task.requested_by}
+        facts.update({"parentId": parent} if parent else {})
         await self.audit(identity.actor, "task.create", facts, None, "done")
         if task.input_key is None or task.waits_for is None:
             return created_view(task, self.clock.now(), None)
         upload = await self.objects.presign_put(task.input_key, _content_type(task), task.file_size)
         return created_view(task, self.clock.now(), upload)
+
+    async def correct(
+        self, task_id: str, rows: CorrectedRows, identity: Identity, key: str | None
+    ) -> CreatedTask:
+        """A child of the import, for the rows it refused; raises what `create` and `corrected_params` raise."""
+        task = await self.owned(task_id, identity)
+        return await self.create(rows.import_like(task), identity, key, parent=task.id)
 
     def seen_by(self, identity: Identity) -> TaskStore:
         """The tasks as `identity` may see them: all for staff, of their tenant for its members, else their own."""

@@ -11,12 +11,13 @@ import msgspec
 
 from opsplane.errors import Denied, InvalidInput
 from opsplane.tasks.actions import STAFF
+from opsplane.tasks.bulk import corrected_params
 from opsplane.tasks.ids import is_id
 from opsplane.tasks.limits.limit import Kind, NewLimit
 from opsplane.tasks.schedules.schedule import GRACE, Missed, NewSchedule, Overlap
 from opsplane.tasks.states import Status
 from opsplane.tasks.store import TaskFilter
-from opsplane.tasks.task import DEFAULT_PRIORITY, DEFAULT_TENANT, NewTask
+from opsplane.tasks.task import DEFAULT_PRIORITY, DEFAULT_TENANT, NewTask, Task
 from opsplane.web import Identity
 
 ALIASES = {"running": Status.PROCESSING}
@@ -77,6 +78,29 @@ class CreateTask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         given["priority"] = min(self.priority, _highest(identity))
         given["sha256"] = self.sha256.lower() if self.sha256 else None
         return NewTask(**given, idempotency_key=key)
+
+
+class CorrectedRows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """The corrected error file of an import; the import it becomes is like the one that refused the rows."""
+
+    file_name: Short
+    file_size: Bytes | None = None
+    sha256: Digest | None = None
+    priority: Annotated[int, msgspec.Meta(ge=0, le=9)] = DEFAULT_PRIORITY
+    callback_url: str | None = None
+
+    def import_like(self, task: Task) -> CreateTask:
+        """The import of the file; raises what `corrected_params` raises."""
+        return CreateTask(
+            task_type=task.task_type,
+            entity_type=task.entity_type,
+            params=corrected_params(task),
+            queue=task.queue,
+            tenant=task.tenant,
+            max_retries=task.max_retries,
+            timeout_seconds=task.timeout_seconds,
+            **msgspec.structs.asdict(self),
+        )
 
 
 class PutSchedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):

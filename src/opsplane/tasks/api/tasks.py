@@ -11,7 +11,7 @@ from litestar.response import Stream
 from opsplane.errors import InvalidInput
 from opsplane.tasks import actions
 from opsplane.tasks.api.desk import TaskDesk
-from opsplane.tasks.api.requests import CreateTask, ListQuery, cursor_of
+from opsplane.tasks.api.requests import CorrectedRows, CreateTask, ListQuery, cursor_of
 from opsplane.tasks.api.stream import follow
 from opsplane.tasks.api.views import (
     CauseView,
@@ -28,6 +28,7 @@ from opsplane.web import Caller, Page, PageNumber, PageSize, event_stream, paged
 
 Desk = NamedDependency[TaskDesk]
 Id = FromPath[str]
+Key = Annotated[str | None, HeaderParameter(name="Idempotency-Key")]
 LONGEST_KEY = 200
 LAST_LINE = 2**63 - 1
 
@@ -41,15 +42,19 @@ async def create_task(
     desk: Desk,
     identity: Caller,
     data: JSONBody[CreateTask],
-    key: Annotated[str | None, HeaderParameter(name="Idempotency-Key")] = None,
+    key: Key = None,
 ) -> CreatedTask:
     """Create a task; with `fileName` the answer says where to PUT the file.
 
     The same `Idempotency-Key` with the same body answers with the same task, with another body 409.
     """
+    return await desk.create(data, identity, _checked(key))
+
+
+def _checked(key: str | None) -> str | None:
     if key is not None and not 1 <= len(key) <= LONGEST_KEY:
         raise InvalidInput(f"Idempotency-Key must have 1 to {LONGEST_KEY} characters.")
-    return await desk.create(data, identity, key)
+    return key
 
 
 @get("/tasks", operation_id="listTasks")
@@ -128,6 +133,17 @@ async def retry_task(
 ) -> TaskView:
     """Run a failed task again; 409 when it is not failed."""
     return await desk.act_on(actions.retry, task_id, identity, reason)
+
+
+@post("/tasks/{task_id:str}/retry-failed-rows", operation_id="retryFailedRows")
+async def retry_failed_rows(
+    desk: Desk, identity: Caller, task_id: Id, data: JSONBody[CorrectedRows], key: Key = None
+) -> CreatedTask:
+    """Import the corrected error file of an import with the policy `skip`: a child task like it, which waits for the file.
+
+    409 when the import is not finished, refused no rows, or applied none.
+    """
+    return await desk.correct(task_id, data, identity, _checked(key))
 
 
 @get("/tasks/{task_id:str}/download", operation_id="downloadTaskFile")

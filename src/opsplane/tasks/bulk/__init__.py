@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from opsplane.tasks.bulk.correcting import NothingToCorrect, corrected_params
 from opsplane.tasks.bulk.exporting import export_type
 from opsplane.tasks.bulk.importing import import_type
 
-__all__ = ["export_type", "import_type"]
+__all__ = ["NothingToCorrect", "corrected_params", "export_type", "import_type"]
