@@ -60,11 +60,13 @@ async def cancel_all(lab: Lab, size: tuple[int, int], kills: int, *options: str)
     gone = "select count(*) as n from task_history where task_type = 'meant'"
     for kill in range(1, kills + 1):
         with runner(lab, batch, *options) as victim:
-            assert await lab.until(gone, count * kill / (kills + 2))
+            assert await lab.until(gone, count * kill / (kills + 2), 600.0)
             victim.send_signal(signal.SIGKILL)
     with runner(lab, batch, *options):
         began = time.monotonic()
-        assert await lab.until("select count(*) as n from task_history where task_type = 'task.bulk'", 1)
+        assert await lab.until(
+            "select count(*) as n from task_history where task_type = 'task.bulk'", 1, 900.0
+        )
         seconds = time.monotonic() - began
     done = await TaskStore(lab.pool).get(bulk.id)
     assert done.status is Status.COMPLETED
