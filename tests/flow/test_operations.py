@@ -318,6 +318,24 @@ def test_many_tasks_are_cancelled_after_a_look_and_a_yes(platform: Platform) -> 
     platform.run("queue", "resume", "catalog")
 
 
+def test_a_queue_is_drained_until_it_is_empty_and_refuses_new_tasks_until_it_is_resumed(
+    platform: Platform,
+) -> None:
+    paused = platform.run("queue", "pause", "payment")
+    assert f"resume payment --state {platform.state}" in paused.stderr
+    task_id = platform.run("export", "start", "payment").stdout.strip()
+    platform.run("queue", "resume", "payment")
+    drained = platform.run("queue", "drain", "payment", "--wait", "--reason", "a test", "-o", "json")
+    told = json.loads(drained.stdout)
+    assert (told["draining"], told["unfinished"], "payment is empty" in drained.stderr) == (True, 0, True)
+    assert json.loads(platform.run("task", "show", task_id, "-o", "json").stdout)["status"] == "completed"
+    refused = platform.run("export", "start", "payment", check=False)
+    assert (refused.returncode, "takes no new tasks" in refused.stderr) == (1, True)
+    assert "payment is drained by" in platform.run("check", "operations", check=False).stdout
+    platform.run("queue", "resume", "payment")
+    platform.run("export", "start", "payment", "--wait")
+
+
 def test_tasks_are_there_for_their_requester_and_for_staff(platform: Platform) -> None:
     with client(platform, "catalog_staff", "clara") as clara, client(platform, "catalog_staff", "bob") as bob:
         made = clara.post(f"{BASE}/tasks", json={"taskType": "product.export"})
