@@ -16,6 +16,10 @@ REQUIREMENTS = {
     "pgqueuer": ["pgqueuer[asyncpg]==1.6.0", "uvloop"],
     "procrastinate": ["procrastinate==3.10.0", "psycopg[binary,pool]"],
     "celery": ["celery[redis]==5.7.0"],
+    "dbos": ["dbos==3.4.0"],
+    "dramatiq": ["dramatiq[redis]==2.2.1"],
+    "taskiq": ["taskiq==0.13.0", "taskiq-redis==1.2.4", "uvloop"],
+    "arq": ["arq==0.28.0"],
     "faststream": ["faststream[redis]==0.7.8", "uvloop"],
     "redis": ["redis[hiredis]==8.1.0", "uvloop"],
 }

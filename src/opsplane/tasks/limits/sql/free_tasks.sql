@@ -9,5 +9,5 @@ found as materialized (
 )
 update task set status = 0, due_at = run_at, run_at = greatest(run_at, clock_timestamp())
 from started
-where started.xid is not null and task.id = any(array(select id from found)::uuid[]) and task.status = 7
+where started.xid is not null and task.id = any(array(select id from found)::uuid[]) and task.status + 0 = 7
 returning task.queue
