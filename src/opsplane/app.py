@@ -251,6 +251,7 @@ class Composition:
             LimitBook,
             Producer,
             Pruner,
+            RemoteWork,
             Rescuer,
             ScheduleBook,
             Scheduler,
@@ -276,6 +277,7 @@ class Composition:
         control, store = TaskControl(pool, outbox, doorbell), TaskStore(pool)
         live, producer = LiveTasks(pool, doorbell), Producer(pool, types, outbox, doorbell)
         scheduler = Scheduler(producer, control, doorbell)
+        remote = RemoteWork(pool, types, outbox, doorbell)
         desk = TaskDesk(
             store=store,
             producer=producer,
@@ -285,6 +287,7 @@ class Composition:
             schedules=ScheduleBook(producer, doorbell),
             scheduler=scheduler,
             live=live,
+            remote=remote,
             objects=objects,
             audit=append_audit(pool),
             callbacks=policy,
@@ -294,6 +297,7 @@ class Composition:
             served += upload_handlers(objects, UploadHook(store, objects, control))
         duties: list[Duty] = [
             live,
+            remote.dealer,
             self._relay("operations", pool),
             Rescuer(pool, types, doorbell=doorbell, outbox=outbox),
             Sweeper(pool, objects, control),

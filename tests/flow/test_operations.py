@@ -185,6 +185,8 @@ def test_a_mapping_to_no_column_names_the_nearest(platform: Platform, tmp_path: 
 
 
 def test_a_paused_queue_holds_its_tasks_until_it_is_resumed(platform: Platform) -> None:
+    workers = json.loads(platform.run("worker", "ls", "-o", "json").stdout)
+    assert ("worker", None, None) in [(one["name"], one["owner"], one["goneAt"]) for one in workers]
     platform.run("queue", "pause", "payment", "--reason", "maintenance")
     task_id = platform.run("export", "start", "payment").stdout.strip()
     queues = json.loads(platform.run("queue", "ls", "-o", "json").stdout)

@@ -132,6 +132,7 @@ async def _scene(opened: Session) -> Scene:
         },
         owners={group: service.name for service in services.values() for group in service.groups()},
         task_types=[kind.name for kind in task_types(services.values())],
+        remote_types=[kind.name for kind in task_types(services.values()) if kind.remote],
         migrations=_migrations(services.values()),
         schemas=event_schemas(services.values()).declared,
         thresholds=EventsFile(opened.settings.events_file).current.alerts.thresholds,

@@ -35,6 +35,7 @@ NOUNS = {
     "schema": "Show, compare, register and promote the schemas of events.",
     "task": "List, explain, follow, cancel and retry tasks; fetch their results.",
     "callback": "Show and rotate the secrets that sign tasks' callbacks.",
+    "worker": "List the workers that run tasks.",
     "schedule": "List, make, pause and run schedules of tasks.",
     "queue": "List, pause, resume and set queues of tasks.",
     "limit": "List, set and lift limits on how many tasks run or start.",

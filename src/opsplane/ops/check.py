@@ -54,7 +54,7 @@ class Scene:
 
     `absent` says why an engine (or `objects`), or one of the databases, cannot be reached; `pools` holds the others,
     `postgres` being the administrator's. `migrations` are the packages of each database by their source, `schemas` those
-    of the services' files, `thresholds` how many dead letters are too many where events.yaml says so.
+    of the services' files, `remote_types` those of the task types that workers outside the installation run, `thresholds` how many dead letters are too many where events.yaml says so.
     """
 
     state: Path
@@ -66,6 +66,7 @@ class Scene:
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
     owners: Mapping[str, str] = field(default_factory=dict)
     task_types: Collection[str] = ()
+    remote_types: Collection[str] = ()
     migrations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     schemas: Sequence[Schema] = ()
     thresholds: Mapping[str, int] = field(default_factory=dict)

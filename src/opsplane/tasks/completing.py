@@ -136,10 +136,9 @@ class Completer:
                 held += await self._complete(tx, plain)
             if others:
                 held += len(await settle(tx, self._outbox, others))
-                self._ring(tx, others)
+                ring_endings(tx, self._doorbell, others)
         if held < len(batch):
-            _refused.inc(len(batch) - held)
-            log.warning("tasks.fenced", refused=len(batch) - held)
+            count_fenced(len(batch) - held)
         count_endings(batch)
 
     async def _complete(self, tx: Connection, plain: Sequence[Outcome]) -> int:
@@ -151,16 +150,24 @@ class Completer:
         row = await (await tx.execute(sql(__package__, "complete_tasks"), parameters)).fetchone()
         return int(row["finished"]) if row else 0
 
-    def _ring(self, tx: Connection, outcomes: Sequence[Outcome]) -> None:
-        if self._doorbell is None:
-            return
-        ring: Callable[[str, str], None] = self._doorbell.ring
-        for queue in {one.attempted.queue for one in outcomes if one.ending not in FINAL and one.pause == 0}:
-            after_commit(tx, partial(ring, channels.CREATED, queue))
-        if any(one.attempted.parent_id for one in outcomes):
-            after_commit(tx, partial(ring, channels.TALLY, ""))
-        ids = " ".join(one.attempted.id for one in outcomes)
-        after_commit(tx, partial(ring, channels.PROGRESS, ids))
+
+def ring_endings(tx: Connection, doorbell: Doorbell | None, outcomes: Sequence[Outcome]) -> None:
+    """Wake whoever waits for what the outcomes change, when `tx` has committed."""
+    if doorbell is None:
+        return
+    ring: Callable[[str, str], None] = doorbell.ring
+    for queue in {one.attempted.queue for one in outcomes if one.ending not in FINAL and one.pause == 0}:
+        after_commit(tx, partial(ring, channels.CREATED, queue))
+    if any(one.attempted.parent_id for one in outcomes):
+        after_commit(tx, partial(ring, channels.TALLY, ""))
+    ids = " ".join(one.attempted.id for one in outcomes)
+    after_commit(tx, partial(ring, channels.PROGRESS, ids))
+
+
+def count_fenced(number: int) -> None:
+    """Count and log write-backs that were refused by their fence."""
+    _refused.inc(number)
+    log.warning("tasks.fenced", refused=number)
 
 
 def count_endings(outcomes: Sequence[Outcome]) -> None:

@@ -18,15 +18,14 @@ from opsplane.tasks.errors import TimedOut, WaitsForChildren
 from opsplane.tasks.executor import Executor, HandlerEnded
 from opsplane.tasks.outcome import Ending, Outcome, attempted, outcome_of, outcome_of_error
 from opsplane.tasks.task import ResultFile, TaskType
-from opsplane.telemetry import get_logger, histogram
+from opsplane.tasks.timing import observe_run, observe_wait
+from opsplane.telemetry import get_logger
 
 log = get_logger("tasks")
 BUFFER_LIMIT = 2000
 BUFFER_SECONDS = 0.04  # the buffer holds what is finished in this time: nothing while tasks are long
 STALE = 2.0
 BACKLOG_LIMIT = 4000
-_waited = histogram("task_wait_seconds", "From due to started.", ["type"])
-_ran = histogram("task_duration_seconds", "From started to ended.", ["type"])
 
 
 class Lane:
@@ -195,9 +194,5 @@ def _result(result: Any) -> dict[str, Any]:
 
 
 def _observe(attempt: Attempt) -> None:
-    name = attempt.kind.name
-    _waited.labels(name).observe(
-        max(0.0, (attempt.claim.claimed_at - attempt.claim.due_at).total_seconds())
-        + attempt.context.delay / 1e6
-    )
-    _ran.labels(name).observe(time.monotonic() - attempt.started)
+    observe_wait(attempt.claim, attempt.context.delay)
+    observe_run(attempt.kind.name, time.monotonic() - attempt.started)

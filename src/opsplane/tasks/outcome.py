@@ -11,6 +11,7 @@ import msgspec
 
 from opsplane.database import Connection, sql
 from opsplane.events import Event, Outbox
+from opsplane.resilience import Retry
 from opsplane.tasks.announce import begun_event, publish, task_event, wanted
 from opsplane.tasks.context import Claim, TaskContext
 from opsplane.tasks.errors import Cancelled, Reject, Snooze
@@ -51,6 +52,18 @@ class Attempted(msgspec.Struct, frozen=True, kw_only=True):
     requested_by: str | None = None
     traceparent: str | None = None
     parent_id: str | None = None
+
+
+_FACTS = frozenset(Attempted.__struct_fields__)
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """How an attempt failed elsewhere; `after` are seconds until it is tried again, None leaves them to its type."""
+
+    kind: str
+    message: str
+    retry: bool = True
+    after: float | None = None
 
 
 class Outcome(msgspec.Struct, kw_only=True):
@@ -104,6 +117,14 @@ def attempted(claim: Claim) -> Attempted:
     )
 
 
+def outcome_of_row(row: Mapping[str, Any], **facts: Any) -> Outcome:
+    """The outcome of the running attempt a locked row of `task` tells of, which began in another process."""
+    found = msgspec.convert({name: row[name] for name in _FACTS if name in row}, Attempted)
+    began = row["started_at"]
+    delay = 0 if began is None else int((began - row["claimed_at"]).total_seconds() * 1e6)
+    return Outcome(attempted=found, delay=max(0, delay), announced=began is not None, **facts)
+
+
 def outcome_of(context: TaskContext, ending: Ending, **facts: Any) -> Outcome:
     """The outcome of the context's attempt, with the counts it told last."""
     told = context.done or context.failed or context.total is not None
@@ -134,10 +155,30 @@ def outcome_of_error(
         return {"ending": Ending.FAILED, **told}
     retry = kind.retry_for(error)
     allowed = max_retries if retry is kind.retry else min(retry.attempts, max_retries)
-    if retry_count >= allowed:
+    return {**_again(retry, retry_count, allowed), **told}
+
+
+def outcome_of_failure(
+    kind: TaskType | None, retry_count: int, max_retries: int, failure: Failure
+) -> dict[str, Any]:
+    """Ending, error and pause of an attempt that failed elsewhere, as fields of an `Outcome`.
+
+    A type that is declared no more (`kind` None) has no retries.
+    """
+    told = {"error_kind": failure.kind, "error_message": failure.message[:MESSAGE_LIMIT]}
+    if kind is None or not failure.retry:
         return {"ending": Ending.FAILED, **told}
+    found = _again(kind.retry, retry_count, max_retries)
+    if found["ending"] is Ending.TRY_AGAIN and failure.after is not None:
+        found["pause"] = failure.after
+    return {**found, **told}
+
+
+def _again(retry: Retry, retry_count: int, allowed: int) -> dict[str, Any]:
+    if retry_count >= allowed:
+        return {"ending": Ending.FAILED}
     pause = retry.delay(min(retry_count + 1, retry.attempts)) if retry.attempts else 1.0
-    return {"ending": Ending.TRY_AGAIN, "pause": pause or 0.0, **told}
+    return {"ending": Ending.TRY_AGAIN, "pause": pause or 0.0}
 
 
 async def settle(tx: Connection, outbox: Outbox | None, outcomes: Sequence[Outcome]) -> set[int]:

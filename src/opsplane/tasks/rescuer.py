@@ -1,18 +1,20 @@
 """The rescuer: takes tasks from workers that died or hang, so that others run them.
 
 A worker is dead when its lease can be taken, or when its beat has not moved for three minutes as seen by the
-rescuer's own clock while itself connected (a half-open connection). A task far beyond its timeout is taken from a
-living worker, whose loop must hang.
+rescuer's own clock while itself connected (a half-open connection). A remote one is dead when its lease has ended by the
+database's clock, and the rescuer has watched for as long as that lease: while it could not, no worker may have been
+able to call. A task beyond its timeout is taken from a remote worker, far beyond it from a worker of the installation,
+whose loop must hang.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any
 
-import msgspec
 import psycopg
 
 from opsplane.database import Connection, Doorbell, Leader, Pool, after_commit, sql
@@ -22,7 +24,7 @@ from opsplane.tasks import channels
 from opsplane.tasks.completing import count_endings
 from opsplane.tasks.errors import TimedOut, WorkerLost
 from opsplane.tasks.lease import CLASS
-from opsplane.tasks.outcome import FINAL, Attempted, Ending, Outcome, outcome_of_error, settle
+from opsplane.tasks.outcome import FINAL, Ending, Outcome, outcome_of_error, outcome_of_row, settle
 from opsplane.tasks.sessions import open_session
 from opsplane.tasks.task import TaskType
 from opsplane.telemetry import counter, get_logger
@@ -35,7 +37,6 @@ RESCUES = 3
 MARGIN = 10.0
 BATCH = 1000
 _rescued = counter("task_rescued_total", "Tasks taken from workers, by why.", ["reason"])
-_FACTS = frozenset(Attempted.__struct_fields__)
 
 
 class Rescuer:
@@ -80,19 +81,29 @@ class Rescuer:
             raise
 
     async def _watch(self, leader: Leader, session: Connection, stop: Stop) -> None:
-        await self._wait_grace(session, stop)
+        since = await self._wait_grace(session, stop)
         turn = 0
         while not await stop.wait(POLL) and await leader.still():
             await self._look(session)
+            await self._end_leases(since)
             turn += 1
             if turn % 4 == 0:
                 await self._overdue()
 
-    async def _wait_grace(self, session: Connection, stop: Stop) -> None:
-        row = await (await session.execute(sql(__package__, "postmaster_age"))).fetchone()
-        age = float(row["seconds"]) if row else 0.0
-        await stop.wait(max(self._grace if self._interrupted else 0.0, self._grace - age, 0.001))
+    async def _wait_grace(self, session: Connection, stop: Stop) -> datetime:
+        """Since when, by the database's clock, workers can be heard again."""
+        (row,) = await (await session.execute(sql(__package__, "postmaster_age"))).fetchall()
+        await stop.wait(max(self._grace if self._interrupted else 0.0, self._grace - row["seconds"], 0.001))
         self._interrupted = False
+        since: datetime = row["now"]
+        return since
+
+    async def _end_leases(self, since: datetime) -> None:
+        """Rescue the tasks of remote workers that did not call in time, though they could since `since`."""
+        reason = "its lease has ended"
+        told = {"since": since, "reason": reason}
+        for row in await self._pool.fetch(sql(__package__, "end_leases"), told):
+            await self.rescue(row["number"], reason)
 
     async def _look(self, session: Connection) -> None:
         now = time.monotonic()
@@ -144,35 +155,28 @@ class Rescuer:
 
     def _lost(self, reason: str, row: Mapping[str, Any]) -> Outcome:
         if row["cancelled"]:
-            return _outcome(row, ending=Ending.CANCELLED)
+            return outcome_of_row(row, ending=Ending.CANCELLED)
         lost = WorkerLost(
             f"Worker {row['worker']} was lost ({reason}) for the {row['rescues'] + 1}. time without progress."
         )
         told = {"error_kind": type(lost).__name__, "error_message": str(lost)}
         if row["rescues"] + 1 >= RESCUES:
-            return _outcome(row, ending=Ending.FAILED, **told)
-        return _outcome(row, ending=Ending.RESCUED, **told)
+            return outcome_of_row(row, ending=Ending.FAILED, **told)
+        return outcome_of_row(row, ending=Ending.RESCUED, **told)
 
     def _late(self, row: Mapping[str, Any]) -> Outcome:
         if row["cancelled"]:
-            return _outcome(row, ending=Ending.CANCELLED)
+            return outcome_of_row(row, ending=Ending.CANCELLED)
         late = TimedOut(
             f"Attempt {row['attempt']} took longer than {row['timeout']:g} s, and its worker did not end it."
         )
         kind = self._types.get(row["task_type"])
         if kind is None:
-            return _outcome(row, ending=Ending.FAILED, error_kind="TimedOut", error_message=str(late))
-        return _outcome(row, **outcome_of_error(kind, row["retry_count"], row["max_retries"], late))
+            return outcome_of_row(row, ending=Ending.FAILED, error_kind="TimedOut", error_message=str(late))
+        return outcome_of_row(row, **outcome_of_error(kind, row["retry_count"], row["max_retries"], late))
 
     def _ring(self, tx: Connection, outcomes: Sequence[Outcome]) -> None:
         for queue in {one.attempted.queue for one in outcomes if one.ending not in FINAL}:
             after_commit(tx, partial(self._doorbell.ring, channels.CREATED, queue))
         ids = " ".join(one.attempted.id for one in outcomes[:150])
         after_commit(tx, partial(self._doorbell.ring, channels.PROGRESS, ids))
-
-
-def _outcome(row: Mapping[str, Any], **facts: Any) -> Outcome:
-    attempted = msgspec.convert({name: row[name] for name in _FACTS if name in row}, Attempted)
-    began = row["started_at"]
-    delay = 0 if began is None else int((began - row["claimed_at"]).total_seconds() * 1e6)
-    return Outcome(attempted=attempted, delay=max(0, delay), announced=began is not None, **facts)

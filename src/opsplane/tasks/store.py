@@ -138,7 +138,10 @@ class QueueState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerState(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker as it last wrote about itself; `gone_at` once its lease was found free."""
+    """A worker as it last wrote about itself; `gone_at` once its lease was found free.
+
+    A remote one has an `owner`, whose token it calls with, and a time until which it must have called.
+    """
 
     number: int
     name: str
@@ -153,6 +156,8 @@ class WorkerState(msgspec.Struct, frozen=True, kw_only=True):
     stopping: bool
     gone_at: datetime | None = None
     gone_reason: str | None = None
+    owner: str | None = None
+    lease_until: datetime | None = None
 
 
 class TaskStore:

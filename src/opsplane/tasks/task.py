@@ -15,7 +15,7 @@ from opsplane.errors import InvalidInput
 from opsplane.resilience import Retry, seconds
 from opsplane.tasks.states import Status
 
-Isolation = Literal["async", "thread", "process"]
+Isolation = Literal["async", "thread", "process", "remote"]
 Emit = Literal["none", "ends", "all"]
 EMITS: tuple[Emit, ...] = ("none", "ends", "all")
 DEFAULT_QUEUE = "default"
@@ -155,6 +155,11 @@ class TaskType:
         return await self.handler(*arguments)
 
     @property
+    def remote(self) -> bool:
+        """Whether its tasks are run by workers that call over HTTP, and by no other."""
+        return self.isolation == "remote"
+
+    @property
     def queue_name(self) -> str:
         """The queue its tasks wait in unless they name another."""
         return self.queue or self.service or DEFAULT_QUEUE
@@ -239,6 +244,39 @@ def task(
         )
 
     return declare
+
+
+def remote_task(
+    name: str,
+    *,
+    params: Any = dict[str, Any],
+    entity: str | None = None,
+    retry: Retry | None = None,
+    timeout: str | float = "30m",
+    emit: Emit = "all",
+    service: str | None = None,
+    queue: str | None = None,
+) -> TaskType:
+    """The task type `name`, whose handler lives elsewhere, in any language: remote workers claim its tasks over HTTP.
+
+    `params` (a msgspec Struct or a dict) is what parameters are checked against when a task is created.
+    """
+    return TaskType(
+        name=name,
+        handler=_elsewhere,
+        entity=entity,
+        isolation="remote",
+        retry=retry or Retry(),
+        timeout=seconds(timeout),
+        emit=emit,
+        service=service,
+        queue=queue,
+        params=params,
+    )
+
+
+async def _elsewhere(*_: Any) -> Any:
+    raise RuntimeError("The handler of this task type lives in a remote worker and cannot be called here.")
 
 
 def _nul_in(value: Any) -> str | None:

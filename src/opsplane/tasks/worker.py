@@ -42,7 +42,7 @@ _slots = gauge("worker_slots", "Places for running tasks, by whether they are ta
 
 
 class Worker:
-    """A duty that runs the tasks of a workshop's types; any number of them may run anywhere.
+    """A duty that runs the tasks of a workshop's types but remote ones; any number of them may run anywhere.
 
     `pool` is of the operations database and must reach it directly, not through a transaction pooler. `slots` is how
     many tasks run at once in the loop and in threads, `processes` how many in processes of their own.
@@ -83,7 +83,7 @@ class Worker:
                 shift.completer.close()
 
     async def _shift(self, stack: AsyncExitStack) -> Shift:
-        types = {kind.name: kind for kind in self._workshop.types()}
+        types = {kind.name: kind for kind in self._workshop.types() if not kind.remote}
         runtimes = {
             service: await stack.enter_async_context(self._workshop.runtime(service))
             for service in {kind.service for kind in types.values()}

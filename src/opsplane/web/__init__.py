@@ -7,6 +7,7 @@ from opsplane.web.document import PUBLIC
 from opsplane.web.identity import Caller, Identity, Verifier, requires
 from opsplane.web.paging import Page, PageNumber, PageSize, paged
 from opsplane.web.problems import problem_response, problems
+from opsplane.web.requests import JsonRequest
 from opsplane.web.server import serve
 from opsplane.web.streams import event_stream
 from opsplane.web.tokens import TokenIssuer
@@ -15,6 +16,7 @@ __all__ = [
     "PUBLIC",
     "Caller",
     "Identity",
+    "JsonRequest",
     "Page",
     "PageNumber",
     "PageSize",

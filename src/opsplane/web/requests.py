@@ -17,6 +17,11 @@ class JsonRequest(Request[Any, Any, Any]):
     Nor is a value taken for one of another type, as the framework would: "3" is no number and 0 no truth value.
     """
 
+    async def left(self) -> None:
+        """Return when the client has gone; for handlers that answer late, after the body was read."""
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+
     async def json(self) -> Any:
         """The decoded body."""
         try:

@@ -86,6 +86,22 @@ async def test_a_type_no_worker_knows(look) -> None:
     assert finding.evidence == {"types": ["order.export"], "workers": 1}
 
 
+async def test_a_remote_type_no_worker_claims_and_a_remote_worker_that_need_not_call_yet(look) -> None:
+    await look.sql(WORKER.format("", ""))
+    types = {"task_types": ["demo", "invoice.render"], "remote_types": ["invoice.render"]}
+    finding = await look.one(Workers(), **types)
+    assert (finding.evidence, finding.repair) == ({"types": ["invoice.render"]}, "opsplane worker ls")
+    await look.sql(
+        "insert into worker (name, host, pid, task_types, slots, beat_at, owner, lease_seconds, lease_until) values"
+        " ('r', '', 0, '{invoice.render}', 1, now() - interval '4 minutes', 'o', 300, now() + interval '1 minute')"
+    )
+    assert await look(Workers(), **types) == []
+    await look.sql("update worker set lease_until = now() - interval '2 minutes' where name = 'r'")
+    silent, missing = await look(Workers(), **types)
+    assert (silent.evidence["worker"], silent.repair) == ("r", look.restart("operations"))
+    assert missing.evidence == {"types": ["invoice.render"]}
+
+
 @pytest.mark.parametrize(
     ("fault", "kind", "severity", "role"),
     [

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,17 +20,20 @@ from opsplane.embedded.keys import ensure_keys
 from opsplane.embedded.ports import free_ports
 from opsplane.events import Outbox
 from opsplane.files import LocalStore, upload_handlers
-from opsplane.resilience import Stop, run_duties
+from opsplane.resilience import Retry, Stop, run_duties
 from opsplane.tasks import (
     BulkBook,
     LimitBook,
     Producer,
+    RemoteWork,
+    Rescuer,
     ScheduleBook,
     Scheduler,
     TaskContext,
     TaskControl,
     TaskStore,
     TaskType,
+    remote_task,
     task,
     task_schemas,
 )
@@ -55,6 +59,18 @@ async def export(ctx: TaskContext, params: dict[str, Any]) -> None:
     """Only ever created here."""
 
 
+class InvoiceParams(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """What `examples/worker.mjs` renders."""
+
+    lines: list[str]
+    pause_ms: int = 0
+
+
+render = remote_task(
+    "invoice.render", params=InvoiceParams, entity="invoice", service="order", retry=Retry(2, "1s")
+)
+
+
 class Api:
     """The served API and everything behind it."""
 
@@ -64,13 +80,15 @@ class Api:
         self.issuer = TokenIssuer(*keys, "opsplane", "opsplane")
         self.pool, self.doorbell = pool, Doorbell(pool.dsn)
         self.url = f"http://127.0.0.1:{port}"
-        types: Sequence[TaskType] = [count, export]
-        outbox = Outbox(task_schemas(), "operations", self.doorbell)
+        self.types: Sequence[TaskType] = [count, export, render]
+        types = self.types
+        outbox = self.outbox = Outbox(task_schemas(), "operations", self.doorbell)
         self.objects = LocalStore(directory / "objects", "common-operations", "key", self.url)
         self.control = TaskControl(pool, outbox, self.doorbell)
         self.store = TaskStore(pool)
         self.producer = Producer(pool, types, outbox, self.doorbell)
         self.live = LiveTasks(pool, self.doorbell)
+        self.remote = RemoteWork(pool, types, outbox, self.doorbell)
         self.desk = TaskDesk(
             store=self.store,
             producer=self.producer,
@@ -80,6 +98,7 @@ class Api:
             schedules=ScheduleBook(self.producer, self.doorbell),
             scheduler=Scheduler(self.producer, self.control, self.doorbell),
             live=self.live,
+            remote=self.remote,
             objects=self.objects,
             audit=append_audit(pool),
         )
@@ -113,10 +132,21 @@ class Api:
         assert answer.status_code == 201, answer.text
         return dict(answer.json())
 
+    @asynccontextmanager
+    async def rescuing(self) -> AsyncIterator[None]:
+        rescuer = Rescuer(self.pool, self.types, doorbell=self.doorbell, outbox=self.outbox, grace=0.0)
+        stop = Stop()
+        running = asyncio.create_task(rescuer.run(stop))
+        try:
+            yield
+        finally:
+            stop.set()
+            await running
+
     async def start(self, task_id: str) -> None:
         """As a worker does it."""
         await self.pool.execute(
-            "update task set status = 1, started_at = clock_timestamp(), updated_at = clock_timestamp(),"
+            "update task set status = 1, claimed_at = clock_timestamp(), started_at = clock_timestamp(), updated_at = clock_timestamp(),"
             " attempt = attempt + 1, worker = 1, claim_token = 1 where id = %s",
             [task_id],
         )
@@ -159,7 +189,7 @@ async def api(database: str, tmp_path: Path) -> AsyncIterator[Api]:
     api = Api(pool, tmp_path, port)
     serving = [
         asyncio.create_task(serve(api.app, "127.0.0.1", port, api.stop, grace=2)),
-        asyncio.create_task(run_duties([api.live], api.stop)),
+        asyncio.create_task(run_duties([api.live, api.remote.dealer], api.stop)),
     ]
     await _listening(port)
     yield api
@@ -169,6 +199,14 @@ async def api(database: str, tmp_path: Path) -> AsyncIterator[Api]:
     await asyncio.gather(*serving)
     await api.doorbell.close()
     await pool.close()
+
+
+async def until(question: Callable[[], Awaitable[Any]], seconds: float = 20.0) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (answer := await question()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.05)
+    return answer
 
 
 async def _listening(port: int) -> None:

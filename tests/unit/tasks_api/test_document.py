@@ -44,7 +44,7 @@ INSIDE = {
 
 
 async def given(api: Api) -> dict[str, list[Any]]:
-    """Names of things that exist: tasks in every state, queues and a schedule."""
+    """Names of things that exist: tasks in every state, queues, a schedule, and a remote worker of sam's."""
     staff = api.staff
     ids = [(await api.create(staff))["id"] for _ in range(5)]
     await api.start(ids[1])
@@ -52,7 +52,17 @@ async def given(api: Api) -> dict[str, list[Any]]:
     await api.finish(ids[3], 4)
     file = await api.create(staff, taskType="order.export", fileName="a.csv", fileSize=3)
     await staff.put(f"{BASE}/schedules/nightly", json={"cron": "@daily", "taskType": "order.export"})
+    for _ in range(4):
+        body = {"taskType": "invoice.render", "params": {"lines": []}}
+        await staff.post(f"{BASE}/tasks", json=body)
+    asked = {"worker": "w", "taskTypes": ["invoice.render"], "limit": 3, "leaseSeconds": 300}
+    dealt = (await api.by("sam", "admin").post(f"{BASE}/worker/claim", json=asked)).json()
     return {
+        "workerId": [dealt["workerId"]],
+        "taskTypes": [["invoice.render"]],
+        "waitSeconds": [0],
+        "id": [claim["id"] for claim in dealt["claims"]],
+        "token": [claim["token"] for claim in dealt["claims"]],
         "task_id": [*ids, file["id"]],
         "name": ["default", "number", "nightly"],
         "taskType": ["number.count", "order.export"],

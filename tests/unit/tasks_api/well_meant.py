@@ -16,7 +16,10 @@ from schemathesis.generation import GenerationMode
 from schemathesis.generation.meta import TestPhase
 
 VALUES: dict[str, list[Any]] = json.loads(os.environ.get("WELL_MEANT", "{}"))
-COMPANIONS = {"taskType": ("params",)}  # given along, as one makes no sense without the other
+COMPANIONS = {
+    "taskType": ("params",),
+    "taskTypes": ("waitSeconds",),
+}  # given along, as one makes no sense without the other
 
 
 @schemathesis.hook

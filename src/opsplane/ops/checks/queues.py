@@ -74,7 +74,7 @@ class Workers:
         """A finding when no worker is there, for each that is silent, and for types that none runs."""
         known = await TaskStore(scene.operations).workers()
         present = [worker for worker in known if worker.gone_at is None]
-        heard = [worker for worker in present if _seconds_since(worker.beat_at) <= self._silence]
+        heard = [worker for worker in present if self._hears(worker)]
         leases = await scene.operations.fetch(sql(ROOM, "held_leases"), {"class": CLASS})
         held = {row["number"] for row in leases}
         findings = [
@@ -84,11 +84,29 @@ class Workers:
         ]
         if not present:
             findings.append(self._none(scene, known))
-        missing = sorted(set(scene.task_types) - {name for worker in heard for name in worker.task_types})
-        if heard and missing:
-            text = f"No worker runs tasks of the types {', '.join(missing)}."
-            findings.append(self._finding(scene, text, {"types": missing, "workers": len(heard)}, None))
+        missing = set(scene.task_types) - {name for worker in heard for name in worker.task_types}
+        own, remote = sorted(missing - set(scene.remote_types)), sorted(missing & set(scene.remote_types))
+        if heard and own:
+            text = f"No worker runs tasks of the types {', '.join(own)}."
+            findings.append(self._finding(scene, text, {"types": own, "workers": len(heard)}, None))
+        if remote:
+            findings.append(self._no_remote(remote))
         return findings
+
+    def _hears(self, worker: WorkerState) -> bool:
+        """A remote worker need not call before its lease ends."""
+        return _seconds_since(worker.lease_until or worker.beat_at) <= self._silence
+
+    def _no_remote(self, types: list[str]) -> Finding:
+        return Finding(
+            check=self.name,
+            severity="critical",
+            summary=f"No remote worker claims tasks of the types {', '.join(types)}.",
+            evidence={"types": types},
+            first="Start one where it lives.",
+            repair="opsplane worker ls",
+            runbook="docs/runbooks/worker-lost.md",
+        )
 
     def _silent(self, scene: Scene, worker: WorkerState, *, held: bool) -> Finding:
         """It hangs when it holds its lease; else it is gone and the operations role has not noticed."""

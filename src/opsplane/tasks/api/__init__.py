@@ -8,7 +8,7 @@ from litestar import Router
 from litestar.di import Provide
 from litestar.types import ControllerRouterHandler
 
-from opsplane.tasks.api import bulk_actions, callbacks, limits, queues, schedules, tasks
+from opsplane.tasks.api import bulk_actions, callbacks, limits, queues, remote, schedules, tasks
 from opsplane.tasks.api.desk import TaskDesk
 from opsplane.tasks.api.live import LiveTasks
 from opsplane.tasks.api.views import BASE
@@ -18,7 +18,10 @@ __all__ = ["LiveTasks", "TaskDesk", "UploadHook", "handlers"]
 
 
 def handlers(desk: TaskDesk) -> Sequence[ControllerRouterHandler]:
-    """The routes below `/api/v1/operations`; `desk.live` must run as a duty for streams to move."""
+    """The routes below `/api/v1/operations`.
+
+    `desk.live` must run as a duty for streams to move, and `desk.remote.dealer` for remote workers to get tasks.
+    """
     return [
         Router(
             BASE,
@@ -31,6 +34,7 @@ def handlers(desk: TaskDesk) -> Sequence[ControllerRouterHandler]:
                 limits.list_limits, limits.put_limit, limits.delete_limit, limits.put_queue,
                 schedules.list_schedules, schedules.get_schedule, schedules.put_schedule, schedules.delete_schedule,
                 schedules.run_schedule, schedules.pause_schedule, schedules.resume_schedule,
+                remote.claim, remote.heartbeat, remote.progress, remote.complete, remote.fail, remote.leave, remote.tell_progress,
             ],
             dependencies={"desk": Provide(lambda: desk, sync_to_thread=False)},
             tags=["tasks"],

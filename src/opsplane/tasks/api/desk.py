@@ -23,6 +23,7 @@ from opsplane.tasks.callbacks import PUBLIC_ONLY, CallbackPolicy
 from opsplane.tasks.control import TaskControl
 from opsplane.tasks.limits import LimitBook
 from opsplane.tasks.producer import Producer
+from opsplane.tasks.remote import RemoteWork
 from opsplane.tasks.schedules import ScheduleBook, Scheduler
 from opsplane.tasks.store import TaskStore
 from opsplane.tasks.task import DEFAULT_TENANT, Task, TaskType
@@ -50,6 +51,7 @@ class TaskDesk:
     schedules: ScheduleBook
     scheduler: Scheduler
     live: LiveTasks
+    remote: RemoteWork
     objects: ObjectStore
     audit: Audit
     callbacks: CallbackPolicy = PUBLIC_ONLY

@@ -231,7 +231,7 @@ class LimitView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class WorkerView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A worker, or one that went within the last hour."""
+    """A worker, or one that went within the last hour; a remote one has an owner and must call until `leaseUntil`."""
 
     number: int
     name: str
@@ -245,6 +245,8 @@ class WorkerView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     stopping: bool
     gone_at: datetime | None
     gone_reason: str | None
+    owner: str | None
+    lease_until: datetime | None
 
 
 class ScheduleView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

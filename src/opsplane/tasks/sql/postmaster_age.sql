@@ -1,2 +1,2 @@
--- Seconds since the server started.
-select extract(epoch from clock_timestamp() - pg_postmaster_start_time())::double precision as seconds
+-- The time, and seconds since the server started.
+select clock_timestamp() as now, extract(epoch from clock_timestamp() - pg_postmaster_start_time())::double precision as seconds
