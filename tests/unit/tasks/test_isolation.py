@@ -2,12 +2,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import signal
+import sys
+import tempfile
 import threading
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +22,8 @@ from tests.unit.tasks.conftest import Engine
 from opsplane.database import Pool
 from opsplane.resilience import Retry
 from opsplane.tasks import Reject, TaskContext, TaskType, task
+from opsplane.tasks.context import Claim
+from opsplane.tasks.executors.wire import Job
 from opsplane.testing import HandlerRuntime
 
 ISOLATIONS = ["async", "thread", "process"]
@@ -38,6 +46,8 @@ async def handle(ctx: TaskContext, params: dict[str, Any]) -> dict[str, Any]:
                 await asyncio.sleep(0.02)
         case "block":
             time.sleep(3600)
+        case "litter":
+            return {"place": tempfile.mkdtemp()}
         case "die":
             os.kill(os.getpid(), signal.SIGKILL)
         case "complete":
@@ -115,6 +125,27 @@ async def test_a_process_that_does_not_look_is_killed_after_its_grace(engine: En
         await asyncio.sleep(1.0)
         await engine.control.cancel(created.id, "alice")
         assert (await engine.finished(created.id)).status == "cancelled"
+
+
+async def test_a_process_leaves_by_itself_when_it_has_answered(engine: Engine, shop: Shop) -> None:
+    facts: dict[str, Any] = {"token": 1, "attempt": 1, "retry_count": 0, "max_retries": 0, "worker": 1}
+    times = dict.fromkeys(("created_at", "claimed_at", "run_at", "due_at"), datetime.now(UTC))
+    claim = Claim(
+        id="1", task_type="process", params='{"do": "reject"}', queue="q", prio=1, emit=0, tenant="t", timeout=9.0, **facts, **times
+    )  # fmt: skip
+    job = pickle.dumps(Job(shop, shop.dsn, None, "process", claim))
+    command = [sys.executable, "-m", "opsplane.tasks.executors.child"]
+    child = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
+    assert child.stdin is not None
+    child.stdin.write(len(job).to_bytes(4, "big") + job)  # and it stays open
+    assert await asyncio.wait_for(child.wait(), 20) == 0
+
+
+async def test_the_temporary_files_of_a_process_end_with_it(engine: Engine, shop: Shop) -> None:
+    async with engine.worker(workshop=shop):
+        done = await engine.finished((await engine.create("process", {"do": "litter"})).id)
+    assert done.result is not None
+    assert not Path(done.result["place"]).exists()
 
 
 async def test_a_process_that_dies_fails_its_task_alone(engine: Engine, shop: Shop) -> None:

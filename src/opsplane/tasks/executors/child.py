@@ -66,7 +66,6 @@ class Pipe:
 
     async def complete(self, context: TaskContext, tx: Connection) -> None:
         """Complete the task in the handler's transaction."""
-        context.announced = True  # the worker did that before it made this process
         await complete_within(context, tx, self._outbox, self._place)
 
     async def operate(self, work: Work[T]) -> T:
@@ -89,7 +88,7 @@ class Pipe:
 
 
 def main() -> None:
-    """Run the job given on standard input; what handlers print goes to standard error."""
+    """Run the job given on standard input and leave; what handlers print goes to standard error."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     configure_logging("task", sys.stderr)
@@ -97,6 +96,8 @@ def main() -> None:
     size = int.from_bytes(stdin.read(4), "big")
     job: Job = pickle.loads(stdin.read(size))  # noqa: S301  our own worker's
     asyncio.run(_run(job, Pipe(answers, job), stdin))
+    sys.stderr.flush()
+    os._exit(0)  # Python's own way out would wait a second for the thread that reads the pipe
 
 
 async def _run(job: Job, pipe: Pipe, stdin: BinaryIO) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import pickle
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Coroutine
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from opsplane.tasks.attempt import Attempt
@@ -20,7 +22,7 @@ PATIENCE = 1.0
 
 
 class InProcess:
-    """Runs each handler in a new process, which ends with its worker."""
+    """Runs each handler in a new process, which ends with its worker and whose temporary files end with it."""
 
     def __init__(self, workshop: Workshop, operations_dsn: str, source: str | None) -> None:
         self._workshop = workshop
@@ -30,15 +32,17 @@ class InProcess:
     async def run(self, attempt: Attempt) -> Any:
         """What the handler returned. Raises `HandlerEnded` with the outcome of what it raised, `ProcessDied`."""
         stopping = attempt.stopping = asyncio.Event()
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "opsplane.tasks.executors.child", stdin=PIPE, stdout=PIPE, limit=1 << 26
-        )
-        commands = asyncio.create_task(self._command(process, attempt, stopping))
-        try:
-            return await self._listen(process, attempt)
-        finally:
-            commands.cancel()
-            await _surely(_end(process))
+        with TemporaryDirectory(prefix="opsplane-task-", ignore_cleanup_errors=True) as place:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "opsplane.tasks.executors.child",
+                stdin=PIPE, stdout=PIPE, limit=1 << 26, env={**os.environ, "TMPDIR": place},
+            )  # fmt: skip
+            commands = asyncio.create_task(self._command(process, attempt, stopping))
+            try:
+                return await self._listen(process, attempt)
+            finally:
+                commands.cancel()
+                await _surely(_end(process))
 
     async def _command(self, process: Process, attempt: Attempt, stopping: asyncio.Event) -> None:
         if process.stdin is None:
