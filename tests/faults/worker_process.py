@@ -34,13 +34,23 @@ async def effect(ctx: TaskContext, params: dict[str, Any]) -> None:
 
 def unfence() -> None:
     """The planted defect."""
-    fence = "and claim_token = any(%(tokens)s::bigint[])"
-    assert fence in sql("opsplane.tasks", "finish_tasks")
+    fences = ("and claim_token = any(%(tokens)s::bigint[])", "and told.token = gone.claim_token")
+    assert all(fence in sql("opsplane.tasks", "finish_tasks") for fence in fences)
 
     def unfenced(package: str, name: str) -> Any:
-        return sql(package, name).replace(fence, "and %(tokens)s::bigint[] is not null")
+        text = sql(package, name)
+        for fence in fences:
+            text = text.replace(fence, "")
+        return text.replace("gone.claim_token as token", "told.token").replace(
+            "from moved join gone", "from moved join told on told.id = moved.id join gone"
+        )
 
     vars(outcome)["sql"] = unfenced
+    blind()
+
+
+def blind() -> None:
+    """Have the worker not notice that it was given up, so that nothing but the fence is left."""
 
     async def unaware(_shift: Any) -> None:
         return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import UTC, datetime
 
 from opsplane.tasks.context import Claim, TaskContext
 from opsplane.tasks.outcome import Ending
@@ -40,7 +39,7 @@ class Attempt:
         self.ended = False  # the handler is done; a durable completion may be under way
         self.run: asyncio.Task[None] | None = None
         self.stopping: asyncio.Event | None = None  # set when asked, for executors that must pass it on
-        context.delay = max(0, int((datetime.now(UTC) - claim.claimed_at).total_seconds() * 1e6))
+        context.delay = max(0, int((self.started - claim.received) * 1e6))
 
     @property
     def token(self) -> int:

@@ -120,7 +120,6 @@ class Completer:
                     attempted=outcome.attempted,
                     ending=Ending.FAILED,
                     delay=outcome.delay,
-                    announced=outcome.announced,
                     error_kind="ResultRefused",
                     error_message=f"The outcome could not be written: {error}",
                 )

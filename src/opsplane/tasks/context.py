@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
@@ -65,6 +66,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     input_key: str | None = None
     traceparent: str | None = None
     parent_id: str | None = None
+    received: float = msgspec.field(default_factory=time.monotonic)  # by the worker
 
 
 class LogLine(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ class Happened(NamedTuple):
     """One thing that happened to one task."""
 
     task_id: str
-    at: datetime
+    at: datetime | None  # None: now, by the database's clock; a worker's may be wrong
     kind: str
     attempt: int | None = None
     actor: str | None = None

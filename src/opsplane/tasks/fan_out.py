@@ -158,8 +158,7 @@ class Spreading:
         await tx.execute(sql(__package__, "park_task"), told)
         await tx.execute(sql(__package__, "reopen_fan_out"), [facts["number"]])
         detail = {"name": self._name, "children": facts["total"]}
-        at = context.runtime.clock.now()
-        await append_events(tx, [Happened(context.id, at, "waits", context.attempt, None, detail)])
+        await append_events(tx, [Happened(context.id, None, "waits", context.attempt, None, detail)])
         if not announced and operations.outbox is not None and wanted("started", context.claim.emit):
             source = operations.outbox.source
             await publish(operations.outbox, tx, [begun_event(source, context.claim, context.delay)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
@@ -72,7 +72,6 @@ class Outcome(msgspec.Struct, kw_only=True):
     attempted: Attempted
     ending: Ending
     delay: int | None = 0
-    announced: bool = False  # its start was written and published before
     total: int | None = None
     done: int | None = None
     failed: int | None = None
@@ -122,7 +121,7 @@ def outcome_of_row(row: Mapping[str, Any], **facts: Any) -> Outcome:
     found = msgspec.convert({name: row[name] for name in _FACTS if name in row}, Attempted)
     began = row["started_at"]
     delay = 0 if began is None else int((began - row["claimed_at"]).total_seconds() * 1e6)
-    return Outcome(attempted=found, delay=max(0, delay), announced=began is not None, **facts)
+    return Outcome(attempted=found, delay=max(0, delay), **facts)
 
 
 def outcome_of(context: TaskContext, ending: Ending, **facts: Any) -> Outcome:
@@ -132,7 +131,6 @@ def outcome_of(context: TaskContext, ending: Ending, **facts: Any) -> Outcome:
         attempted=attempted(context.claim),
         ending=ending,
         delay=context.delay,
-        announced=context.announced,
         total=context.total,
         done=context.done if told else None,
         failed=context.failed if told else None,
@@ -197,24 +195,32 @@ async def _finish(tx: Connection, outbox: Outbox | None, outcomes: Sequence[Outc
     await tally_children(
         tx, [Child(row["id"], row["parent_id"], row["status"]) for row in rows if row["parent_id"]]
     )
-    by_id = {outcome.attempted.id: outcome for outcome in outcomes}
+    told = {outcome.attempted.token: outcome for outcome in outcomes}
     if outbox is not None:
         source = outbox.source
         await publish(
-            outbox, tx, (event for row in rows for event in _announcements(source, by_id[row["id"]], row))
+            outbox, tx, (event for row in rows for event in _announcements(source, told[row["token"]], row))
         )
-    return {by_id[row["id"]].attempted.token for row in rows}
+    return {row["token"] for row in rows}
 
 
 async def _put_back(tx: Connection, outbox: Outbox | None, outcomes: Sequence[Outcome]) -> set[int]:
     rows = await (await tx.execute(sql(__package__, "put_back"), _returning(outcomes))).fetchall()
-    back = {row["id"] for row in rows}
-    held = [outcome for outcome in outcomes if outcome.attempted.id in back]
+    announced = {row["token"]: row["announced"] for row in rows}
+    held = [outcome for outcome in outcomes if outcome.attempted.token in announced]
     started = [outcome for outcome in held if outcome.delay is not None]
     await append_events(tx, [event for outcome in started for event in _past(outcome)])
     if outbox is not None:
         source = outbox.source
-        await publish(outbox, tx, [started_event(source, one) for one in started if _unannounced(one)])
+        await publish(
+            outbox,
+            tx,
+            [
+                started_event(source, one)
+                for one in started
+                if _unannounced(one, announced[one.attempted.token])
+            ],
+        )
     return {outcome.attempted.token for outcome in held}
 
 
@@ -254,13 +260,14 @@ def started_event(source: str, outcome: Outcome) -> Event[Any]:
     return begun_event(source, outcome.attempted, outcome.delay or 0)
 
 
-def _unannounced(outcome: Outcome) -> bool:
-    return not outcome.announced and outcome.delay is not None and wanted("started", outcome.attempted.emit)
+def _unannounced(outcome: Outcome, announced: bool) -> bool:
+    """Whether its start is to be published: no report did, not even one that was under way when the attempt ended."""
+    return not announced and outcome.delay is not None and wanted("started", outcome.attempted.emit)
 
 
 def _announcements(source: str, outcome: Outcome, row: Mapping[str, Any]) -> Iterator[Event[Any]]:
     one, kind = outcome.attempted, outcome.ending.value
-    if _unannounced(outcome):
+    if _unannounced(outcome, row["announced"]):
         yield started_event(source, outcome)
     if not wanted(kind, one.emit):
         return
@@ -300,7 +307,7 @@ def _past(outcome: Outcome) -> Iterator[Happened]:
     yield Happened(one.id, began, "started", one.attempt, f"worker {one.worker}")
     detail = {"error": outcome.error_kind, "message": outcome.error_message, "againIn": outcome.pause or None}
     told = {name: value for name, value in detail.items() if value is not None}
-    yield Happened(one.id, datetime.now(UTC), outcome.ending.value, one.attempt, None, told or None)
+    yield Happened(one.id, None, outcome.ending.value, one.attempt, None, told or None)
 
 
 def _said(error: BaseException) -> str:

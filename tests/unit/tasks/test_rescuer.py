@@ -89,6 +89,17 @@ async def test_a_worker_without_a_beat_for_too_long_is_given_up_and_its_write_re
         assert again.worker != running.worker
 
 
+async def test_a_worker_stopped_amid_a_write_does_not_hold_up_the_rescue_of_others(engine: Engine) -> None:
+    engine.declare(hold)
+    first, second = await engine.create_many("hold", 2)
+    await engine.pool.execute("update task set status = 1, claim_token = 1, worker = 7, claimed_at = now()")
+    async with engine.pool.transaction() as tx:
+        await tx.execute("select from task where id = %s for update", [first])
+        async with asyncio.timeout(5.0):
+            assert await rescuer(engine).rescue(7, "no beat") == 1
+    assert (await engine.store.get(second)).status == "pending"
+
+
 async def test_a_task_that_loses_its_worker_again_and_again_fails(engine: Engine) -> None:
     engine.declare(hold)
     created = await engine.create("hold")

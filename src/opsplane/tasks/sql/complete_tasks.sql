@@ -18,7 +18,8 @@ with gone as (
     gone.unique_key, gone.file_name, gone.file_size, gone.sha256, gone.input_key, gone.callback_url, gone.parent_id,
     gone.traceparent, gone.cancel_requested_at, gone.cancel_requested_by, gone.total_records, gone.processed_records,
     gone.failed_records, gone.message, null, null
-    from gone join unnest(%(ids)s::uuid[], %(delays)s::bigint[]) as told (id, delay) on told.id = gone.id
+    from gone join unnest(%(ids)s::uuid[], %(tokens)s::bigint[], %(delays)s::bigint[]) as told (id, token, delay)
+        on told.id = gone.id and told.token = gone.claim_token
     returning 1
 )
 select count(*) as finished from moved

@@ -17,4 +17,4 @@ set status = ready_status(task.queue, task.task_type, task.tenant), due_at = nul
 from told, started
 where started.xid is not null and task.id = any(%(ids)s::uuid[]) and told.id = task.id
     and task.status + 0 = 1 and task.claim_token = told.token
-returning task.id::text as id, task.queue
+returning task.id::text as id, told.token, old.started_at is not null as announced
