@@ -103,10 +103,10 @@ async def test_what_is_planted_is_found(api: Api, tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(420)
+@pytest.mark.timeout(760)
 async def test_answers_are_those_of_the_document_for_long(api: Api, tmp_path: Path) -> None:
     found = await examined(
-        api, tmp_path, examples=100, phases="coverage,fuzzing,stateful", budget=300, seconds=380
+        api, tmp_path, examples=100, phases="coverage,fuzzing,stateful", budget=600, seconds=700
     )
     print(
         f"{found.calls} calls, server errors {len(found.of('ServerError'))}, outside the document {len(found.wrong)}"
