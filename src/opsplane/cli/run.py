@@ -18,6 +18,6 @@ def run(
     ] = None,
 ) -> None:
     """Serve the roles until SIGTERM or SIGINT; `up` runs this, and so does each Kubernetes deployment."""
-    from opsplane import app as composition
+    from opsplane.app import running
 
-    composition.run(roles, config.state_directory(state))
+    running.run(roles, config.state_directory(state))

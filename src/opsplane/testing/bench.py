@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from opsplane.app import migrate_operations
+from opsplane.app.composition import migrate_operations
 from opsplane.clock import SYSTEM, Clock
 from opsplane.database import Doorbell, Pool
 from opsplane.errors import OpsplaneError
