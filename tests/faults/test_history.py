@@ -7,6 +7,7 @@ defect is a completion that does not look at the claim token, and the same check
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from pathlib import Path
 
@@ -110,7 +111,11 @@ async def stopped_for_long(
         await lab.create([SLOW] * 40)
         while len(await lab.rows("select from task where status = 1")) < 40:
             await asyncio.sleep(0.05)
-        await lab.stop()
+        stopped = lab.hands[0].process
+        stopped.send_signal(signal.SIGSTOP)
+        while len(await lab.rows("select from task where status = 1 and attempt > 1")) < 20:
+            await asyncio.sleep(0.05)
+        stopped.send_signal(signal.SIGCONT)  # its tasks are another's at this moment
         await settle(lab)
         return await lab.findings()
 
