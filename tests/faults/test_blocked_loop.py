@@ -57,6 +57,7 @@ async def test_a_worker_with_a_blocked_loop_keeps_its_task(lab: Lab, seconds: fl
     assert verdict == Verdict(0, 0, 0, 0)
 
 
+@pytest.mark.long
 async def test_planted_a_beat_that_waits_for_the_loop_is_seen(lab: Lab) -> None:
     verdict = await blocked(lab, 12.0, 3.0, "--beats-in-loop")
     print(f"\nplanted, a beat that waits for the loop: {verdict}")

@@ -82,6 +82,7 @@ async def test_nothing_is_rescued_wrongly_when_a_crashed_database_returns(
     assert verdict == Verdict(0, 0, 0, 0)
 
 
+@pytest.mark.long
 async def test_planted_without_the_grace_the_wrong_rescue_is_seen(server: Postgres) -> None:
     verdict = await crash(server, "kill", Times(1.0, 15.0), grace=0.0)
     print(f"\nplanted, a rescuer without grace: {verdict}")
