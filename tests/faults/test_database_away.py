@@ -65,7 +65,7 @@ async def crash(server: Postgres, how: str, times: Times, grace: float) -> Verdi
 @pytest.mark.parametrize(
     ("how", "times"),
     [
-        ("kill", SHORT),
+        pytest.param("kill", SHORT, marks=pytest.mark.long),
         *(
             pytest.param(how, LONG, marks=[pytest.mark.long, pytest.mark.timeout(480)])
             for how in ("kill", "immediate")
