@@ -13,7 +13,7 @@ from typing import Any
 from opsplane.clock import SYSTEM
 from opsplane.database import Doorbell, Pool, sql
 from opsplane.resilience import Duty, Retry, Stop, run_duties
-from opsplane.tasks import OpenWorkshop, TaskContext, Worker, lease, outcome, task, worker
+from opsplane.tasks import OpenWorkshop, TaskContext, Worker, lease, settling, task, worker
 
 
 class Runtime:
@@ -45,7 +45,7 @@ def unfence() -> None:
             "from moved join gone", "from moved join told on told.id = moved.id join gone"
         )
 
-    vars(outcome)["sql"] = unfenced
+    vars(settling)["sql"] = unfenced
     blind()
 
 

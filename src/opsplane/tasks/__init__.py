@@ -18,6 +18,7 @@ from opsplane.tasks.errors import (
     UnknownTaskType,
 )
 from opsplane.tasks.fan_out import FanOut
+from opsplane.tasks.filter import TaskFilter
 from opsplane.tasks.gauges import TaskGauges
 from opsplane.tasks.joiner import Joiner
 from opsplane.tasks.limits import Dispatcher, LimitBook, NewLimit
@@ -27,9 +28,10 @@ from opsplane.tasks.remote import RemoteWork
 from opsplane.tasks.rescuer import Rescuer
 from opsplane.tasks.schedules import NewSchedule, Schedule, ScheduleBook, Scheduler
 from opsplane.tasks.states import TRANSITIONS, IllegalTransition, Status
-from opsplane.tasks.store import QueueState, TaskEvent, TaskFilter, TaskLog, TaskPage, TaskStore, WorkerState
+from opsplane.tasks.store import QueueState, TaskEvent, TaskLog, TaskPage, TaskStore, WorkerState
 from opsplane.tasks.sweeper import Sweeper
-from opsplane.tasks.task import NewTask, ResultFile, Task, TaskType, remote_task, task
+from opsplane.tasks.task import NewTask, ResultFile, Task
+from opsplane.tasks.task_type import TaskType, remote_task, task
 from opsplane.tasks.uploads import UploadHook, accept_upload
 from opsplane.tasks.worker import Worker
 from opsplane.tasks.workshop import OpenWorkshop, Workshop

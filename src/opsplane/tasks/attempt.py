@@ -7,7 +7,7 @@ import time
 
 from opsplane.tasks.context import Claim, TaskContext
 from opsplane.tasks.outcome import Ending
-from opsplane.tasks.task import TaskType
+from opsplane.tasks.task_type import TaskType
 
 
 class Attempt:

@@ -14,7 +14,8 @@ from opsplane.errors import Unavailable
 from opsplane.events import Outbox
 from opsplane.resilience import Backoff
 from opsplane.tasks import channels
-from opsplane.tasks.outcome import FINAL, Ending, Outcome, settle
+from opsplane.tasks.outcome import FINAL, Ending, Outcome
+from opsplane.tasks.settling import settle
 from opsplane.telemetry import counter, get_logger
 
 log = get_logger("tasks")

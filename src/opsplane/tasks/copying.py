@@ -8,7 +8,8 @@ from datetime import datetime
 from opsplane.database import Connection, sql
 from opsplane.tasks.draining import require_open
 from opsplane.tasks.states import Code
-from opsplane.tasks.task import EMITS, HIGHEST_PRIORITY, NewTask, TaskType
+from opsplane.tasks.task import EMITS, HIGHEST_PRIORITY, NewTask
+from opsplane.tasks.task_type import TaskType
 
 Given = tuple[str, TaskType, NewTask]
 Kind = tuple[str, str, str]  # queue, type, tenant: what limits go by

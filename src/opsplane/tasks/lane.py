@@ -17,7 +17,8 @@ from opsplane.tasks.context import Claim, Reports, TaskContext, TaskRuntime
 from opsplane.tasks.errors import TimedOut, WaitsForChildren
 from opsplane.tasks.executor import Executor, HandlerEnded
 from opsplane.tasks.outcome import Ending, Outcome, attempted, outcome_of, outcome_of_error
-from opsplane.tasks.task import ResultFile, TaskType
+from opsplane.tasks.task import ResultFile
+from opsplane.tasks.task_type import TaskType
 from opsplane.tasks.timing import observe_run, observe_wait
 from opsplane.telemetry import get_logger
 

@@ -23,7 +23,8 @@ from opsplane.tasks.errors import DuplicateTask, IdempotencyConflict, UnknownTas
 from opsplane.tasks.ids import new_id, new_ids
 from opsplane.tasks.rows import task_of
 from opsplane.tasks.states import Code
-from opsplane.tasks.task import EMITS, HIGHEST_PRIORITY, NewTask, Task, TaskType
+from opsplane.tasks.task import EMITS, HIGHEST_PRIORITY, NewTask, Task
+from opsplane.tasks.task_type import TaskType
 from opsplane.telemetry import counter
 
 _created = counter("tasks_created_total", "Tasks created.", ["type"])

@@ -17,9 +17,10 @@ from opsplane.tasks.attempt import Attempt
 from opsplane.tasks.context import LogLine, TaskContext
 from opsplane.tasks.errors import Fenced, OtherDatabase
 from opsplane.tasks.operations import Operations, Work, run_in
-from opsplane.tasks.outcome import Ending, outcome_of, settle, started_event
+from opsplane.tasks.outcome import Ending, outcome_of
 from opsplane.tasks.producer import Producer
-from opsplane.tasks.task import TaskType
+from opsplane.tasks.settling import settle, started_event
+from opsplane.tasks.task_type import TaskType
 
 T = TypeVar("T")
 GAP = 0.25

@@ -24,9 +24,10 @@ from opsplane.tasks import channels
 from opsplane.tasks.completing import count_endings
 from opsplane.tasks.errors import TimedOut, WorkerLost
 from opsplane.tasks.lease import CLASS
-from opsplane.tasks.outcome import FINAL, Ending, Outcome, outcome_of_error, outcome_of_row, settle
+from opsplane.tasks.outcome import FINAL, Ending, Outcome, outcome_of_error, outcome_of_row
 from opsplane.tasks.sessions import open_session
-from opsplane.tasks.task import TaskType
+from opsplane.tasks.settling import settle
+from opsplane.tasks.task_type import TaskType
 from opsplane.telemetry import counter, get_logger
 
 log = get_logger("tasks")

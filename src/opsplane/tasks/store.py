@@ -3,55 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 
 import msgspec
+from psycopg.sql import Composed
 
 from opsplane.database import Pool, ViewedPool, Viewer, sql
 from opsplane.tasks.errors import TaskNotFound
-from opsplane.tasks.ids import is_id, lowest_id
+from opsplane.tasks.filter import TaskFilter, with_filter
+from opsplane.tasks.ids import is_id
 from opsplane.tasks.rows import task_of
-from opsplane.tasks.states import Code, Status
 from opsplane.tasks.task import Task
 
 COUNT_LIMIT = 10_000
 RESULT_SHOWN = 2000
-_CODES = {
-    Status.SCHEDULED: [Code.READY, Code.HELD],
-    Status.PENDING: [Code.READY, Code.WAITING, Code.HELD],
-    Status.PROCESSING: [Code.PROCESSING, Code.JOINING],
-    Status.COMPLETED: [Code.COMPLETED],
-    Status.FAILED: [Code.FAILED],
-    Status.CANCELLED: [Code.CANCELLED],
-}
-
-
-class TaskFilter(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """Which tasks are wanted; None means any. `search` looks in type, file name, error message and id."""
-
-    status: Status | None = None
-    task_type: str | None = None
-    entity_type: str | None = None
-    queue: str | None = None
-    tenant: str | None = None
-    requested_by: str | None = None
-    created_from: datetime | None = None
-    created_to: datetime | None = None
-    search: str | None = None
-    parent_id: str | None = None
-
-    def parameters(self) -> dict[str, Any]:
-        """The filter as parameters of list_tasks.sql and count_tasks.sql."""
-        found = msgspec.structs.asdict(self)
-        status = found.pop("status")
-        scheduled = {Status.SCHEDULED: True, Status.PENDING: False}
-        lowest = lowest_id(self.created_from) if self.created_from else None
-        return {
-            **found,
-            "statuses": _CODES[status] if status else None,
-            "scheduled": scheduled.get(status) if status else None,
-            "lowest": lowest,
-        }
 
 
 class TaskPage(msgspec.Struct, frozen=True):
@@ -182,8 +147,8 @@ class TaskStore:
     ) -> TaskPage:
         """Matching tasks, newest first: behind `offset`, or after the page that gave `cursor`."""
         parameters = {**wanted.parameters(), "below": cursor, "limit": limit, "offset": offset}
-        rows = await self._read("list_tasks", parameters)
-        counted = await self._read("count_tasks", {**parameters, "limit": COUNT_LIMIT + 1, "offset": 0})
+        rows = await self._matching("list_tasks", parameters)
+        counted = await self._matching("count_tasks", {**parameters, "limit": COUNT_LIMIT + 1, "offset": 0})
         total = counted[0]["total"]
         items = [task_of(row) for row in rows]
         cursor = items[-1].id if len(items) == limit else None
@@ -220,7 +185,15 @@ class TaskStore:
         """Workers present, and those lost within the last hour."""
         return msgspec.convert(await self._read("list_workers", {}), list[WorkerState])
 
-    async def _read(self, name: str, parameters: dict[str, Any]) -> Any:
+    async def _matching(self, name: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+        return await self._rows(with_filter(sql(__package__, name)), parameters)
+
+    async def _read(self, name: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+        return await self._rows(sql(__package__, name), parameters)
+
+    async def _rows(
+        self, statement: LiteralString | Composed, parameters: dict[str, Any]
+    ) -> list[dict[str, Any]]:
         async with self.pool.connection() as connection:
-            cursor = await connection.execute(sql(__package__, name), parameters or None, prepare=False)
+            cursor = await connection.execute(statement, parameters or None, prepare=False)
             return await cursor.fetchall()

@@ -29,7 +29,7 @@ from opsplane.tasks.lane import Lane
 from opsplane.tasks.lease import Lease
 from opsplane.tasks.outcome import Ending
 from opsplane.tasks.reporting import GAP, Reporter
-from opsplane.tasks.task import TaskType
+from opsplane.tasks.task_type import TaskType
 from opsplane.tasks.workshop import Workshop
 from opsplane.telemetry import gauge, get_logger
 

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Protocol
 
 from opsplane.tasks.context import TaskRuntime
-from opsplane.tasks.task import TaskType
+from opsplane.tasks.task_type import TaskType
 
 
 class Workshop(Protocol):

@@ -13,7 +13,8 @@ from opsplane.tasks.attempt import Attempt
 from opsplane.tasks.completing import Completer
 from opsplane.tasks.context import Claim
 from opsplane.tasks.events import Happened, append_events
-from opsplane.tasks.outcome import Attempted, Ending, Outcome, settle
+from opsplane.tasks.outcome import Attempted, Ending, Outcome
+from opsplane.tasks.settling import settle
 from opsplane.testing import HandlerRuntime
 
 ENDINGS = [Ending.COMPLETED, Ending.TRY_AGAIN]

@@ -26,7 +26,8 @@ from opsplane.tasks.producer import Producer
 from opsplane.tasks.remote import RemoteWork
 from opsplane.tasks.schedules import ScheduleBook, Scheduler
 from opsplane.tasks.store import TaskStore
-from opsplane.tasks.task import DEFAULT_TENANT, Task, TaskType
+from opsplane.tasks.task import DEFAULT_TENANT, Task
+from opsplane.tasks.task_type import TaskType
 from opsplane.tasks.uploads import accept_upload
 from opsplane.web import Identity
 

@@ -12,11 +12,11 @@ import msgspec
 from opsplane.errors import Denied, InvalidInput
 from opsplane.tasks.actions import STAFF
 from opsplane.tasks.bulk import corrected_params
+from opsplane.tasks.filter import TaskFilter
 from opsplane.tasks.ids import is_id
 from opsplane.tasks.limits.limit import Kind, NewLimit
 from opsplane.tasks.schedules.schedule import GRACE, Missed, NewSchedule, Overlap
 from opsplane.tasks.states import Status
-from opsplane.tasks.store import TaskFilter
 from opsplane.tasks.task import DEFAULT_PRIORITY, DEFAULT_TENANT, NewTask, Task
 from opsplane.web import Identity
 

@@ -13,7 +13,8 @@ from opsplane.resilience import Retry
 from opsplane.tasks.bulk.names import require_known
 from opsplane.tasks.bulk.retrying import retry_told
 from opsplane.tasks.context import TaskContext
-from opsplane.tasks.task import ResultFile, TaskType
+from opsplane.tasks.task import ResultFile
+from opsplane.tasks.task_type import TaskType
 
 TIMEOUT = 6 * 3600.0
 

@@ -25,7 +25,8 @@ from opsplane.tasks.bulk.names import require_known
 from opsplane.tasks.bulk.retrying import retry_told
 from opsplane.tasks.context import TaskContext
 from opsplane.tasks.errors import Reject
-from opsplane.tasks.task import ResultFile, TaskType
+from opsplane.tasks.task import ResultFile
+from opsplane.tasks.task_type import TaskType
 
 CSV = "text/csv; charset=utf-8"
 TIMEOUT = 6 * 3600.0

@@ -8,9 +8,9 @@ from opsplane.database import Doorbell, Pool, after_commit, sql
 from opsplane.tasks import channels
 from opsplane.tasks.bulk_actions.matching import count_matching, sample_matching
 from opsplane.tasks.bulk_actions.wanted import BULK, NAME, BulkAction, BulkParams
+from opsplane.tasks.filter import TaskFilter
 from opsplane.tasks.producer import Producer
 from opsplane.tasks.rows import task_of
-from opsplane.tasks.store import TaskFilter
 from opsplane.tasks.task import HIGHEST_PRIORITY, NewTask, Task
 
 SAMPLE = 10

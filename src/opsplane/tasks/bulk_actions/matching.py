@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from psycopg import sql as compose
+from psycopg.sql import Identifier
 
 from opsplane.database import Connection, sql
 from opsplane.tasks.bulk_actions.wanted import BulkParams
+from opsplane.tasks.filter import with_filter
 
 
 async def count_matching(connection: Connection, wanted: BulkParams) -> int:
@@ -34,6 +35,6 @@ async def still_there(connection: Connection, wanted: BulkParams, ids: list[str]
 async def _rows(
     connection: Connection, name: str, wanted: BulkParams, more: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    statement = compose.SQL(sql(__package__, name)).format(source=compose.Identifier(wanted.source))
+    statement = with_filter(sql(__package__, name), source=Identifier(wanted.source))
     told = {**wanted.parameters(), "fresh": wanted.action == "cancel", **more}
     return await (await connection.execute(statement, told, prepare=False)).fetchall()

@@ -24,7 +24,8 @@ from opsplane.tasks.bulk_actions.matching import ids_after, still_there
 from opsplane.tasks.bulk_actions.place import TASKS, Did, Place, find_place, keep_place
 from opsplane.tasks.bulk_actions.retrying import retry_batch
 from opsplane.tasks.bulk_actions.wanted import NAME, QUEUE, BulkParams
-from opsplane.tasks.outcome import Attempted, Ending, Outcome, settle
+from opsplane.tasks.outcome import Attempted, Ending, Outcome
+from opsplane.tasks.settling import settle
 from opsplane.telemetry import get_logger
 
 log = get_logger("tasks")

@@ -9,9 +9,9 @@ import msgspec
 
 from opsplane.errors import InvalidInput
 from opsplane.resilience import Retry
+from opsplane.tasks.filter import TaskFilter
 from opsplane.tasks.states import TRANSITIONS, Code
-from opsplane.tasks.store import TaskFilter
-from opsplane.tasks.task import TaskType
+from opsplane.tasks.task_type import TaskType
 
 BulkAction = Literal["cancel", "retry"]
 NAME = "task.bulk"

@@ -20,7 +20,7 @@ from opsplane.tasks import channels
 from opsplane.tasks.claimer import Claimer, Queues
 from opsplane.tasks.context import Claim
 from opsplane.tasks.sessions import CHECK_INTERVAL, CLAIM_PLAN, open_session
-from opsplane.tasks.task import TaskType
+from opsplane.tasks.task_type import TaskType
 
 POLL = 1.0
 PATIENCE = 5.0  # seconds for the first look

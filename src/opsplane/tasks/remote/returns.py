@@ -18,8 +18,9 @@ from opsplane.tasks.completing import count_endings, count_fenced, ring_endings
 from opsplane.tasks.context import Claim
 from opsplane.tasks.errors import Fenced, TaskNotFound
 from opsplane.tasks.ids import is_id
-from opsplane.tasks.outcome import Ending, Outcome, attempted, outcome_of_row, settle
+from opsplane.tasks.outcome import Ending, Outcome, attempted, outcome_of_row
 from opsplane.tasks.rows import task_of
+from opsplane.tasks.settling import settle
 from opsplane.tasks.task import Task
 from opsplane.tasks.timing import observe_run
 

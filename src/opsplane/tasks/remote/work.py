@@ -16,7 +16,8 @@ from opsplane.tasks.outcome import Ending, Failure, Outcome, outcome_of_failure,
 from opsplane.tasks.remote.dealer import Dealer
 from opsplane.tasks.remote.leases import Ask, Lease, Leases
 from opsplane.tasks.remote.returns import Line, Returns, Told, clean
-from opsplane.tasks.task import ResultFile, Task, TaskType
+from opsplane.tasks.task import ResultFile, Task
+from opsplane.tasks.task_type import TaskType
 from opsplane.tasks.timing import observe_wait
 
 
