@@ -10,7 +10,7 @@ from tests.unit.tasks_api.conftest import BASE, Api
 from tests.unit.tasks_api.examining import Examined, examine
 
 from opsplane.errors import OpsplaneError
-from opsplane.tasks.api.views import QueueView
+from opsplane.tasks.api.staff_views import QueueView
 
 Letter = Literal["a", "b", "c", "d"]
 

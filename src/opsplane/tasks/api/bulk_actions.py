@@ -4,14 +4,14 @@ from typing import Any
 
 from litestar import Response, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromQuery, JSONBody
+from litestar.params import JSONBody
 
-from opsplane.action import perform
 from opsplane.tasks.actions import STAFF
 from opsplane.tasks.api.desk import TaskDesk
+from opsplane.tasks.api.parameters import Desk, Reason
 from opsplane.tasks.api.requests import BulkRequest
-from opsplane.tasks.api.tasks import Desk
-from opsplane.tasks.api.views import BASE, BulkPreview, TaskView, task_view
+from opsplane.tasks.api.staff_views import BulkPreview
+from opsplane.tasks.api.views import BASE, TaskView, task_view
 from opsplane.tasks.bulk_actions import BulkAction
 from opsplane.tasks.bulk_actions.actions import bulk_action
 from opsplane.web import Caller, Identity, requires
@@ -28,7 +28,7 @@ STARTED = {202: ResponseSpec(TaskView, description="The task that does it.")}
     responses=STARTED,
 )
 async def cancel_tasks(
-    desk: Desk, identity: Caller, data: JSONBody[BulkRequest], reason: FromQuery[str | None] = None
+    desk: Desk, identity: Caller, data: JSONBody[BulkRequest], reason: Reason = None
 ) -> Response[BulkPreview]:
     """Cancel every task that matches; unless `dryRun` is false, only tell how many those are, with a sample.
 
@@ -45,7 +45,7 @@ async def cancel_tasks(
     responses=STARTED,
 )
 async def retry_tasks(
-    desk: Desk, identity: Caller, data: JSONBody[BulkRequest], reason: FromQuery[str | None] = None
+    desk: Desk, identity: Caller, data: JSONBody[BulkRequest], reason: Reason = None
 ) -> Response[BulkPreview]:
     """Run every failed task that matches again; as with cancelling, first a preview, then a task that does it."""
     return await _answer(desk, identity, "retry", data, reason)
@@ -61,7 +61,5 @@ async def _answer(
         sample = [task_view(task, now) for task in await desk.bulk.sample(asked)]
         preview = BulkPreview(action=action, dry_run=True, matched=asked.matched, sample=sample)
         return Response(preview, status_code=200)
-    task = await perform(
-        bulk_action(action), desk.bulk, asked, actor=identity.actor, audit=desk.audit, reason=reason
-    )
+    task = await desk.perform(bulk_action(action), desk.bulk, asked, identity, reason)
     return Response(task_view(task, now), status_code=202, headers={"Location": f"{BASE}/tasks/{task.id}"})

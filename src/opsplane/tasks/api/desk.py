@@ -31,7 +31,9 @@ from opsplane.tasks.task_type import TaskType
 from opsplane.tasks.uploads import accept_upload
 from opsplane.web import Identity
 
+C = TypeVar("C")
 P = TypeVar("P")
+R = TypeVar("R")
 Act = Action[Hand, P, Any]
 Which = Literal["result", "errors", "input"]
 
@@ -105,16 +107,25 @@ class TaskDesk:
 
     async def act(self, action: Act[P], target: P, identity: Identity, reason: str | None) -> Any:
         """What the action gives, done by the caller and audited."""
-        hand = Hand(self.control, self.store, identity.sub)
-        return await perform(action, hand, target, actor=identity.actor, audit=self.audit, reason=reason)
+        return await self.perform(
+            action, Hand(self.control, self.store, identity.sub), target, identity, reason
+        )
+
+    async def perform(
+        self, action: Action[C, P, R], context: C, target: P, identity: Identity, reason: str | None
+    ) -> R:
+        """The same for actions that work with something else than tasks and queues."""
+        return await perform(action, context, target, actor=identity.actor, audit=self.audit, reason=reason)
 
     async def act_on(
         self, action: Act[TaskTarget], task_id: str, identity: Identity, reason: str | None
     ) -> TaskView:
         """The task after an action that its requester may do as well as staff, audited."""
-        return task_view(await self.own(action, task_id, identity, reason), self.clock.now())
+        return task_view(await self.act_as_owner(action, task_id, identity, reason), self.clock.now())
 
-    async def own(self, action: Act[TaskTarget], task_id: str, identity: Identity, reason: str | None) -> Any:
+    async def act_as_owner(
+        self, action: Act[TaskTarget], task_id: str, identity: Identity, reason: str | None
+    ) -> Any:
         """What an action gives that a task's requester may do as well as staff, audited."""
         task = await self.owned(task_id, identity)
         actor = Actor(identity.sub, identity.roles | {OWNER})

@@ -4,22 +4,19 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import delete, get, put
-from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, JSONBody, PathParameter
+from litestar.params import FromPath, JSONBody, PathParameter
 
-from opsplane.action import Action, perform
+from opsplane.action import Action
 from opsplane.tasks.actions import STAFF
 from opsplane.tasks.api.desk import TaskDesk
+from opsplane.tasks.api.parameters import Desk, Name, Reason
 from opsplane.tasks.api.requests import PutLimit, PutQueue
-from opsplane.tasks.api.views import LimitView, QueueView
+from opsplane.tasks.api.staff_views import LimitView, QueueView
 from opsplane.tasks.limits import actions
 from opsplane.web import Caller, Identity, requires
 
-Desk = NamedDependency[TaskDesk]
 Kind = FromPath[Literal["queue", "type", "tenant"]]
-Name = Annotated[str, PathParameter(pattern=r"^(\*|[A-Za-z0-9][A-Za-z0-9._-]{0,99})$")]
-QueueName = Annotated[str, PathParameter(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
-Reason = FromQuery[str | None]
+Limited = Annotated[str, PathParameter(pattern=r"^(\*|[A-Za-z0-9][A-Za-z0-9._-]{0,99})$")]
 GUARDS = [requires(STAFF)]
 
 
@@ -31,7 +28,7 @@ async def list_limits(desk: Desk) -> dict[str, list[LimitView]]:
 
 @put("/limits/{kind:str}/{name:str}", operation_id="putLimit", guards=GUARDS)
 async def put_limit(
-    desk: Desk, identity: Caller, kind: Kind, name: Name, data: JSONBody[PutLimit], reason: Reason = None
+    desk: Desk, identity: Caller, kind: Kind, name: Limited, data: JSONBody[PutLimit], reason: Reason = None
 ) -> LimitView:
     """Set the limit of a queue, a type or a tenant (`*`: each by itself), or change it to exactly this."""
     found = await _act(desk, actions.put, data.new_limit(kind, name), identity, reason)
@@ -39,14 +36,16 @@ async def put_limit(
 
 
 @delete("/limits/{kind:str}/{name:str}", operation_id="deleteLimit", guards=GUARDS)
-async def delete_limit(desk: Desk, identity: Caller, kind: Kind, name: Name, reason: Reason = None) -> None:
+async def delete_limit(
+    desk: Desk, identity: Caller, kind: Kind, name: Limited, reason: Reason = None
+) -> None:
     """Lift a limit; what waits behind it is let go."""
     await _act(desk, actions.delete, actions.LimitTarget(kind, name, reason), identity, reason)
 
 
 @put("/queues/{name:str}", operation_id="putQueue", guards=GUARDS)
 async def put_queue(
-    desk: Desk, identity: Caller, name: QueueName, data: JSONBody[PutQueue], reason: Reason = None
+    desk: Desk, identity: Caller, name: Name, data: JSONBody[PutQueue], reason: Reason = None
 ) -> QueueView | None:
     """Set a queue's weight, and whether its tenants take turns."""
     settings = actions.QueueSettings(name, data.weight, data.fair)
@@ -62,4 +61,4 @@ async def _act(
     reason: str | None,
 ) -> Any:
     hand = actions.LimitHand(desk.limits, desk.store, identity.sub)
-    return await perform(action, hand, target, actor=identity.actor, audit=desk.audit, reason=reason)
+    return await desk.perform(action, hand, target, identity, reason)

@@ -1,19 +1,15 @@
 """`/api/v1/operations/queues` and `/workers`, for staff. (Annotations are read at run time.)"""
 
-from typing import Annotated
-
 import msgspec
 from litestar import get, post
-from litestar.params import FromQuery, PathParameter
 
 from opsplane.tasks import actions
 from opsplane.tasks.actions import STAFF
-from opsplane.tasks.api.tasks import Desk
-from opsplane.tasks.api.views import DrainView, QueueView, WorkerView
+from opsplane.tasks.api.parameters import Desk, Name, Reason
+from opsplane.tasks.api.staff_views import DrainView, QueueView, WorkerView
 from opsplane.tasks.store import QueueState
 from opsplane.web import Caller, requires
 
-Name = Annotated[str, PathParameter(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 GUARDS = [requires(STAFF)]
 
 
@@ -24,17 +20,13 @@ async def list_queues(desk: Desk) -> dict[str, list[QueueView]]:
 
 
 @post("/queues/{name:str}/pause", operation_id="pauseQueue", status_code=200, guards=GUARDS)
-async def pause_queue(
-    desk: Desk, identity: Caller, name: Name, reason: FromQuery[str | None] = None
-) -> QueueView | None:
+async def pause_queue(desk: Desk, identity: Caller, name: Name, reason: Reason = None) -> QueueView | None:
     """Stop claims from a queue; tasks that run go on."""
     return _view(await desk.act(actions.pause, actions.QueueTarget(name, reason), identity, reason))
 
 
 @post("/queues/{name:str}/drain", operation_id="drainQueue", status_code=200, guards=GUARDS)
-async def drain_queue(
-    desk: Desk, identity: Caller, name: Name, reason: FromQuery[str | None] = None
-) -> DrainView:
+async def drain_queue(desk: Desk, identity: Caller, name: Name, reason: Reason = None) -> DrainView:
     """Have a queue take no new tasks (409 `QueueDraining`); those it holds are run to the end, their children as well."""
     queue, closed = await desk.act(actions.drain, actions.QueueTarget(name, reason), identity, reason)
     facts = {field: getattr(queue, field) for field in QueueView.__struct_fields__}
@@ -42,9 +34,7 @@ async def drain_queue(
 
 
 @post("/queues/{name:str}/resume", operation_id="resumeQueue", status_code=200, guards=GUARDS)
-async def resume_queue(
-    desk: Desk, identity: Caller, name: Name, reason: FromQuery[str | None] = None
-) -> QueueView | None:
+async def resume_queue(desk: Desk, identity: Caller, name: Name, reason: Reason = None) -> QueueView | None:
     """Let tasks of a queue be claimed, and new ones be created in it, again."""
     return _view(await desk.act(actions.resume, actions.QueueTarget(name, reason), identity, reason))
 

@@ -3,6 +3,7 @@
 from litestar import patch, post
 from litestar.params import JSONBody
 
+from opsplane.tasks.api.parameters import Desk, Id
 from opsplane.tasks.api.remote_messages import (
     ClaimBody,
     ClaimsView,
@@ -19,7 +20,6 @@ from opsplane.tasks.api.remote_messages import (
     claim_view,
     result_key,
 )
-from opsplane.tasks.api.tasks import Desk, Id
 from opsplane.tasks.api.views import ProgressView, progress_view
 from opsplane.tasks.outcome import FINAL, Outcome
 from opsplane.tasks.states import STATUS_OF, Status

@@ -1,24 +1,21 @@
 """`/api/v1/operations/schedules`, for staff. (Annotations are read at run time.)"""
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from litestar import delete, get, post, put
-from litestar.di import NamedDependency
-from litestar.params import FromQuery, JSONBody, PathParameter
+from litestar.params import JSONBody
 
-from opsplane.action import Action, perform
+from opsplane.action import Action
 from opsplane.tasks.actions import STAFF
 from opsplane.tasks.api.desk import TaskDesk
+from opsplane.tasks.api.parameters import Desk, Name, Reason
 from opsplane.tasks.api.requests import PutSchedule
-from opsplane.tasks.api.views import ScheduleDetail, ScheduleRunView, ScheduleView
+from opsplane.tasks.api.staff_views import ScheduleDetail, ScheduleRunView, ScheduleView
 from opsplane.tasks.schedules import Schedule, actions
 from opsplane.tasks.schedules.book import upcoming
 from opsplane.web import Caller, Identity, requires
 
-Desk = NamedDependency[TaskDesk]
-Name = Annotated[str, PathParameter(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
-Reason = FromQuery[str | None]
 GUARDS = [requires(STAFF)]
 
 
@@ -76,7 +73,7 @@ async def _act(
     reason: str | None,
 ) -> Any:
     hand = actions.ScheduleHand(desk.schedules, desk.scheduler, identity.sub)
-    return await perform(action, hand, target, actor=identity.actor, audit=desk.audit, reason=reason)
+    return await desk.perform(action, hand, target, identity, reason)
 
 
 def _view(schedule: Schedule) -> ScheduleView:

@@ -4,13 +4,12 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import delete, get, post
-from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
+from litestar.params import FromQuery, HeaderParameter, JSONBody, QueryParameter
 from litestar.response import Stream
 
 from opsplane.errors import InvalidInput
 from opsplane.tasks import actions
-from opsplane.tasks.api.desk import TaskDesk
+from opsplane.tasks.api.parameters import Desk, Id, Reason
 from opsplane.tasks.api.requests import CorrectedRows, CreateTask, ListQuery, cursor_of
 from opsplane.tasks.api.stream import follow
 from opsplane.tasks.api.views import (
@@ -26,8 +25,6 @@ from opsplane.tasks.api.views import (
 from opsplane.tasks.explain import explain
 from opsplane.web import Caller, Page, PageNumber, PageSize, event_stream, paged
 
-Desk = NamedDependency[TaskDesk]
-Id = FromPath[str]
 Key = Annotated[str | None, HeaderParameter(name="Idempotency-Key")]
 LONGEST_KEY = 200
 LAST_LINE = 2**63 - 1
@@ -120,17 +117,13 @@ async def uploaded(desk: Desk, identity: Caller, task_id: Id) -> TaskView:
 
 
 @post("/tasks/{task_id:str}/cancel", operation_id="cancelTask", status_code=200)
-async def cancel_task(
-    desk: Desk, identity: Caller, task_id: Id, reason: FromQuery[str | None] = None
-) -> TaskView:
+async def cancel_task(desk: Desk, identity: Caller, task_id: Id, reason: Reason = None) -> TaskView:
     """Cancel a task; a running one is asked to stop, which a status of `processing` with `cancelRequestedAt` shows."""
     return await desk.act_on(actions.cancel, task_id, identity, reason)
 
 
 @post("/tasks/{task_id:str}/retry", operation_id="retryTask", status_code=200)
-async def retry_task(
-    desk: Desk, identity: Caller, task_id: Id, reason: FromQuery[str | None] = None
-) -> TaskView:
+async def retry_task(desk: Desk, identity: Caller, task_id: Id, reason: Reason = None) -> TaskView:
     """Run a failed task again; 409 when it is not failed."""
     return await desk.act_on(actions.retry, task_id, identity, reason)
 
