@@ -27,8 +27,8 @@ up: $(ENV)  ## start everything and print what to try next (PORT=8090 STATE=.ops
 down: $(ENV)  ## stop everything, keep the data
 	@$(BIN)/opsplane down --state $(STATE)
 
-test: $(ENV)  ## run all tests on the embedded engines
-	$(BIN)/python -m pytest -m "not long"
+test: $(ENV)  ## run all tests on the embedded engines, on up to four cores
+	$(BIN)/python -m pytest -m "not long" -n logical --maxprocesses 4 --dist worksteal
 
 check: $(ENV)  ## lint, types and import contracts
 	$(BIN)/ruff check .
