@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata, resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,8 +144,8 @@ def _subscription(service: Service, consumer: Consumer) -> Subscription:
 
 
 def task_types(services: Iterable[Service]) -> list[TaskType]:
-    """Every type of task: what the services declare, and import and export of each of their entities."""
-    return [kind for service in services for kind in (*service.tasks, *_bulk_types(service))]
+    """Every type of task: what the services declare, each its service's own, and import and export of each of their entities."""
+    return [kind for service in services for kind in (*_own_types(service), *_bulk_types(service))]
 
 
 async def migrate_service(service: Service, pool: Pool) -> None:
@@ -158,6 +158,10 @@ async def migrate_service(service: Service, pool: Pool) -> None:
 def service_migrations(service: Service) -> dict[str, str]:
     """The packages of migrations its database has, by their source, in order."""
     return {**_LIBRARY, service.name: service.migrations}
+
+
+def _own_types(service: Service) -> Iterator[TaskType]:
+    return (replace(kind, service=service.name) for kind in service.tasks)
 
 
 def _bulk_types(service: Service) -> Iterator[TaskType]:

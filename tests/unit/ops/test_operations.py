@@ -8,9 +8,10 @@ import pytest
 
 from opsplane.ops import Role
 from opsplane.ops.checks.callbacks import Callbacks
-from opsplane.ops.checks.queues import Queues, Uploads, Workers
+from opsplane.ops.checks.queues import Queues, Uploads
 from opsplane.ops.checks.schedules import Schedules
 from opsplane.ops.checks.tasks import FailedTasks, Partitions, StuckTasks
+from opsplane.ops.checks.workers import Workers
 from opsplane.tasks.lease import CLASS
 
 WORKER = (
@@ -86,20 +87,36 @@ async def test_a_type_no_worker_knows(look) -> None:
     assert finding.evidence == {"types": ["order.export"], "workers": 1}
 
 
-async def test_a_remote_type_no_worker_claims_and_a_remote_worker_that_need_not_call_yet(look) -> None:
+REMOTE = {
+    "task_types": ["demo", "invoice.render", "label.print"],
+    "remote_types": ["invoice.render", "label.print"],
+}
+
+
+async def test_tasks_of_a_remote_type_no_worker_claims(look) -> None:
     await look.sql(WORKER.format("", ""))
-    types = {"task_types": ["demo", "invoice.render"], "remote_types": ["invoice.render"]}
-    finding = await look.one(Workers(), **types)
-    assert (finding.evidence, finding.repair) == ({"types": ["invoice.render"]}, "opsplane worker ls")
+    await look.task(task_type="'invoice.render'", run_at="now() + interval '1 minute'")
+    assert await look(Workers(), **REMOTE) == []  # nobody needs one yet
+    await look.task(task_type="'invoice.render'", run_at="now() - interval '1 minute'")
+    await look.task(task_type="'invoice.render'", status="7")
+    finding = await look.one(Workers(), **REMOTE)
+    assert (finding.severity, finding.repair) == ("critical", "opsplane worker ls")
+    assert finding.evidence == {"types": ["invoice.render"], "waiting": 2}
+    assert finding.since < datetime.now(UTC) - timedelta(seconds=59)
+
+
+async def test_a_remote_worker_need_not_call_before_its_lease_ends(look) -> None:
+    await look.sql(WORKER.format("", ""))
+    await look.task(task_type="'invoice.render'")
     await look.sql(
         "insert into worker (name, host, pid, task_types, slots, beat_at, owner, lease_seconds, lease_until) values"
         " ('r', '', 0, '{invoice.render}', 1, now() - interval '4 minutes', 'o', 300, now() + interval '1 minute')"
     )
-    assert await look(Workers(), **types) == []
+    assert await look(Workers(), **REMOTE) == []
     await look.sql("update worker set lease_until = now() - interval '2 minutes' where name = 'r'")
-    silent, missing = await look(Workers(), **types)
+    silent, missing = await look(Workers(), **REMOTE)
     assert (silent.evidence["worker"], silent.repair) == ("r", look.restart("operations"))
-    assert missing.evidence == {"types": ["invoice.render"]}
+    assert missing.evidence == {"types": ["invoice.render"], "waiting": 1}
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import httpx
 import msgspec
 import pytest
 
+from opsplane.commerce.order import invoices
 from opsplane.database import Doorbell, Pool, append_audit, migrate
 from opsplane.embedded.keys import ensure_keys
 from opsplane.embedded.ports import free_ports
@@ -33,7 +35,6 @@ from opsplane.tasks import (
     TaskControl,
     TaskStore,
     TaskType,
-    remote_task,
     task,
     task_schemas,
 )
@@ -59,16 +60,7 @@ async def export(ctx: TaskContext, params: dict[str, Any]) -> None:
     """Only ever created here."""
 
 
-class InvoiceParams(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
-    """What `examples/worker.mjs` renders."""
-
-    lines: list[str]
-    pause_ms: int = 0
-
-
-render = remote_task(
-    "invoice.render", params=InvoiceParams, entity="invoice", service="order", retry=Retry(2, "1s")
-)
+render = replace(invoices.render, service="order", retry=Retry(2, "1s"))
 
 
 class Api:

@@ -3,59 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import re
-import shutil
 import signal
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.node import NodeWorker, needs_node
 from tests.unit.tasks_api.conftest import BASE, Api, until
 
 from opsplane.tasks import NewTask
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "worker.mjs"
-NODE = shutil.which("node")
-pytestmark = pytest.mark.skipif(NODE is None, reason="node is not installed: apt-get install nodejs")
-
-
-class Node:
-    """A process of the example; what it said is in its file."""
-
-    def __init__(self, api: Api, path: Path, name: str, **settings: Any) -> None:
-        self.path = path / f"{name}.log"
-        token = api.issuer.issue("invoices", ["task_worker"])
-        given = {"OPSPLANE_URL": api.url, "OPSPLANE_TOKEN": token, "WORKER_NAME": name, "LEASE_SECONDS": "5"}
-        given |= {key: str(value) for key, value in settings.items()}
-        with self.path.open("wb") as log:
-            self.process = subprocess.Popen(
-                [NODE or "node", str(EXAMPLE)], env={**os.environ, **given}, stdout=log, stderr=log
-            )
-
-    def said(self, word: str) -> list[str]:
-        """The ids of the tasks it said the word about."""
-        return re.findall(rf"^{word} (\S+)", self.path.read_text(), re.MULTILINE)
-
-    def send(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
+pytestmark = needs_node
 
 
 @pytest.fixture
 def nodes(api: Api, tmp_path: Path) -> Iterator[Any]:
-    started: list[Node] = []
+    started: list[NodeWorker] = []
+    token = api.issuer.issue("invoices", ["task_worker"])
 
-    def start(name: str, **settings: Any) -> Node:
-        started.append(Node(api, tmp_path, name, **settings))
+    def start(name: str, **settings: Any) -> NodeWorker:
+        started.append(NodeWorker(api.url, token, tmp_path, name, **settings))
         return started[-1]
 
     yield start
     for node in started:
-        node.process.kill()
-        node.process.wait()
+        node.end()
 
 
 async def create(api: Api, count: int, lines: int = 1, pause: int = 0) -> list[str]:
@@ -98,7 +72,7 @@ async def test_two_hundred_tasks_are_done_once_each_and_sigterm_ends_it(api: Api
     assert (shown.name, shown.gone_reason) == ("one", "stopped")
 
 
-async def _told(node: Node, count: int) -> bool:
+async def _told(node: NodeWorker, count: int) -> bool:
     return len(node.said("completed")) >= count
 
 
@@ -163,5 +137,5 @@ async def _status(api: Api, task_id: str, status: str) -> Any:
     return task if task.status == status else None
 
 
-async def _said(node: Node, word: str) -> bool:
+async def _said(node: NodeWorker, word: str) -> bool:
     return bool(node.said(word))

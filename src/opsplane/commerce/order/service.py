@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from opsplane.commerce.order.api import api
 from opsplane.commerce.order.handlers import consumers
+from opsplane.commerce.order.invoices import render
 from opsplane.files import Column, Entity
 from opsplane.service import EntityBinding, Service
 
@@ -31,4 +32,5 @@ service = Service(
     resources=("orders",),
     consumers=consumers,
     entities=(EntityBinding(order, importable=False),),
+    tasks=(render,),
 )

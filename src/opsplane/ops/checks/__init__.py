@@ -15,11 +15,12 @@ from opsplane.ops.checks.engines import Engines
 from opsplane.ops.checks.outboxes import Outboxes
 from opsplane.ops.checks.parked import ParkedSubjects
 from opsplane.ops.checks.platform import Disk, Objects, Roles
-from opsplane.ops.checks.queues import Queues, Uploads, Workers
+from opsplane.ops.checks.queues import Queues, Uploads
 from opsplane.ops.checks.schedules import Schedules
 from opsplane.ops.checks.schemas import SchemaDrift
 from opsplane.ops.checks.streams import Streams
 from opsplane.ops.checks.tasks import FailedTasks, Partitions, StuckTasks
+from opsplane.ops.checks.workers import Workers
 
 ENGINES: Sequence[Check] = (Engines(),)  # in every area: without them nothing else can be looked at
 PLATFORM: Sequence[Check] = (Roles(), Disk(), Snapshots(), Connections(), Migrations(), Objects())
