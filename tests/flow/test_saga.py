@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -174,8 +173,7 @@ async def test_planted_defect_a_naive_handler_without_inbox_is_caught(
     ) -> list[Event[Any]]:
         return list(events)
 
-    module = sys.modules["opsplane.events.consumer"]  # the room's face has a function of that name
-    monkeypatch.setattr(module, "claim_effects", everything_is_fresh)
+    monkeypatch.setattr("opsplane.events.context.claim_effects", everything_is_fresh)
     async with opened(postgres, broker_url, tmp_path, {"catalog": [naive_stock]}) as shop:
         wrong = await bought_and_repeated(shop)
     assert "catalog told more" in wrong

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from opsplane.events.broker import Broker, BrokerUnavailable, Entry
 from opsplane.events.brokers import connect
-from opsplane.events.consumer import AlreadyDone, BatchContext, Consumer, Context, Reject, Service, consumer
+from opsplane.events.consumer import Consumer, Reject, consumer
+from opsplane.events.context import AlreadyDone, BatchContext, Context, Service
 from opsplane.events.dependencies import DATABASE
 from opsplane.events.envelope import Event, decode, encode, new_event, wrap
 from opsplane.events.group import ConsumerGroup

@@ -14,7 +14,8 @@ from opsplane.events.breakers import Breakers, Guard, More
 from opsplane.events.broker import Broker, BrokerUnavailable, Delivered, Reader
 from opsplane.events.brokers import keys
 from opsplane.events.chain import Settler, Work, mark_seen
-from opsplane.events.consumer import Consumer, Service
+from opsplane.events.consumer import Consumer
+from opsplane.events.context import Service
 from opsplane.events.gate import Gate
 from opsplane.events.handling import Handling
 from opsplane.events.schemas import Schemas

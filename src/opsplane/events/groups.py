@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from opsplane.events.broker import Broker
-from opsplane.events.consumer import Consumer, Service
+from opsplane.events.consumer import Consumer
+from opsplane.events.context import Service
 from opsplane.events.group import ConsumerGroup
 from opsplane.events.ordered import OrderedGroup
 from opsplane.events.schemas import Schemas

@@ -17,7 +17,8 @@ from opsplane.events.chain import (
     refuse_expired,
     validate_work,
 )
-from opsplane.events.consumer import Consumer, Service
+from opsplane.events.consumer import Consumer
+from opsplane.events.context import Service
 from opsplane.events.epochs import Epochs
 from opsplane.events.personal import Personal
 from opsplane.events.schemas import Schemas

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Sequence
 
 from opsplane.events.chain.deadline import Deadlines, HandlerTimedOut
 from opsplane.events.chain.work import Work
-from opsplane.events.consumer import AlreadyDone, BatchContext, Consumer, Context, Service
+from opsplane.events.consumer import Consumer
+from opsplane.events.context import AlreadyDone, BatchContext, Context, Service
 from opsplane.events.dependencies import Calls
 from opsplane.events.fence import Fence
 

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from opsplane.database import Leader
 from opsplane.errors import InvalidInput
 from opsplane.events.broker import Broker, BrokerUnavailable
-from opsplane.events.consumer import Consumer, Service
+from opsplane.events.consumer import Consumer
+from opsplane.events.context import Service
 from opsplane.events.fence import Deposed, Fence
 from opsplane.events.gate import Gate
 from opsplane.events.group import BLOCK, guard_of, unique_name
