@@ -146,7 +146,7 @@ async def letters(look, count: int, reason: str, hours: int = 0) -> None:
         ("internal", "dlq retry --topic {topic} --class internal", "Correct the handler"),
         ("unavailable", "dlq retry --topic {topic} --class unavailable", None),
         ("timeout", "dlq retry --topic {topic} --class timeout", None),
-        ("validation", "dlq retry --topic {topic} --class validation", "or the schema"),
+        ("validation", "dlq retry --topic {topic} --class validation", "by `opsplane dlq edit`"),
         ("poison", "dlq retry --topic {topic} --class poison", "Correct the handler"),
         (
             "undecodable",

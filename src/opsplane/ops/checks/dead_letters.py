@@ -12,7 +12,7 @@ ROOM = "opsplane.ops"
 FORGOTTEN = 86400.0
 HOPELESS = frozenset({"undecodable", "expired"})
 FIRST = {
-    "validation": "Correct what publishes them, or the schema.",
+    "validation": "Correct what publishes them, and either the schema or, by `opsplane dlq edit`, each of them: as they are they fail again.",
     "rejected": "Correct the event's data or the handler: it refused them.",
     "not_found": "Make what the handler looked for.",
     "authorization": "Give the service the right it misses.",
