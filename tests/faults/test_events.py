@@ -140,6 +140,8 @@ async def test_consumers_killed_with_entries_in_flight(lab: Lab, count: int, tim
 async def test_planted_a_consumer_that_acknowledges_first_is_seen_to_lose(lab: Lab) -> None:
     lab.start("relay")
     writer = lab.write(2_000)
+    await asyncio.to_thread(writer.wait)
+    await eventually(lab.all_sent)  # so that the victim always has a full batch in hand
     victim = lab.start("consumer", "--slow", "0.001", "--acknowledges-first")
     assert await lab.until(EFFECTS, 500)
     lab.kill(victim)

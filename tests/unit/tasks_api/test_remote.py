@@ -47,7 +47,7 @@ async def test_a_task_is_claimed_run_and_completed_with_all_that_others_see(api:
         {"lines": ["a"], "pauseMs": 0},
         1,
     )
-    assert (given["timeoutSeconds"], given["inputFileUrl"]) == (1800.0, None)
+    assert (given["timeoutSeconds"], given["inputFileUrl"]) == (600.0, None)
     running = await api.store.get(one["id"])
     assert (running.status, running.started_at is not None) == ("processing", True)
     heard = await call(
