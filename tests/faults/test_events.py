@@ -141,9 +141,10 @@ async def test_planted_a_consumer_that_acknowledges_first_is_seen_to_lose(lab: L
     lab.start("relay")
     writer = lab.write(2_000)
     await asyncio.to_thread(writer.wait)
-    await eventually(lab.all_sent)  # so that the victim always has a full batch in hand
-    victim = lab.start("consumer", "--slow", "0.001", "--acknowledges-first")
-    assert await lab.until(EFFECTS, 500)
+    await eventually(lab.all_sent)
+    victim = lab.start("consumer", "--slow", "0.01", "--acknowledges-first")
+    assert await lab.until(EFFECTS, 100)
+    await asyncio.sleep(0.3)  # amid the next batch, which takes a second
     lab.kill(victim)
     lab.start("consumer")
     await lab.settled(writer)
