@@ -48,7 +48,7 @@ async def blocked(lab: Lab, seconds: float, silence: float, *options: str) -> Ve
     ("seconds", "silence"),
     [
         (8.0, 4.0),
-        pytest.param(240.0, SILENCE, marks=[pytest.mark.long, pytest.mark.timeout(480)]),
+        pytest.param(600.0, SILENCE, marks=[pytest.mark.long, pytest.mark.timeout(900)]),
     ],
 )
 async def test_a_worker_with_a_blocked_loop_keeps_its_task(lab: Lab, seconds: float, silence: float) -> None:
