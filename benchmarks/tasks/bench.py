@@ -174,6 +174,9 @@ class Bench:
         rounds = []
         async with await psycopg.AsyncConnection.connect(str.__str__(self.pool.dsn)) as holder:
             await holder.execute("set transaction isolation level repeatable read")
+            await holder.execute(
+                "set idle_in_transaction_session_timeout = 0"
+            )  # the engine's ends it after ten minutes
             await holder.execute("select count(*) from task")
             began = time.monotonic()
             while time.monotonic() - began < seconds:
