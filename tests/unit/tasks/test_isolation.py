@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import pickle
 import signal
@@ -8,7 +9,8 @@ import sys
 import tempfile
 import threading
 import time
-from asyncio.subprocess import PIPE
+from asyncio import StreamWriter
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -127,18 +129,44 @@ async def test_a_process_that_does_not_look_is_killed_after_its_grace(engine: En
         assert (await engine.finished(created.id)).status == "cancelled"
 
 
-async def test_a_process_leaves_by_itself_when_it_has_answered(engine: Engine, shop: Shop) -> None:
+def job_of(shop: Shop, do: str) -> bytes:
     facts: dict[str, Any] = {"token": 1, "attempt": 1, "retry_count": 0, "max_retries": 0, "worker": 1}
     times = dict.fromkeys(("created_at", "claimed_at", "run_at", "due_at"), datetime.now(UTC))
     claim = Claim(
-        id="1", task_type="process", params='{"do": "reject"}', queue="q", prio=1, emit=0, tenant="t", timeout=9.0, **facts, **times
+        id="1", task_type="process", params=json.dumps({"do": do}), queue="q", prio=1, emit=0, tenant="t", timeout=9.0, **facts, **times
     )  # fmt: skip
     job = pickle.dumps(Job(shop, shop.dsn, None, "process", claim))
-    command = [sys.executable, "-m", "opsplane.tasks.executors.child"]
+    return len(job).to_bytes(4, "big") + job
+
+
+async def child_in(place: Path) -> tuple[Process, StreamWriter]:
+    """The process of a handler, with a file of its own, and the worker's end of its pipe."""
+    place.mkdir()
+    (place / "half").write_text("a file")
+    command = [sys.executable, "-m", "opsplane.tasks.executors.child", str(place)]
     child = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
     assert child.stdin is not None
-    child.stdin.write(len(job).to_bytes(4, "big") + job)  # and it stays open
+    return child, child.stdin
+
+
+async def test_a_process_leaves_by_itself_when_it_has_answered(shop: Shop, tmp_path: Path) -> None:
+    child, pipe = await child_in(tmp_path / "place")
+    pipe.write(job_of(shop, "reject"))  # and it stays open
     assert await asyncio.wait_for(child.wait(), 20) == 0
+
+
+@pytest.mark.parametrize("told", [1.0, 0.5, 0.0], ids=["amid its work", "amid its job", "before its job"])
+async def test_a_process_whose_worker_is_gone_leaves_with_its_files(
+    shop: Shop, tmp_path: Path, told: float
+) -> None:
+    child, pipe = await child_in(tmp_path / "place")
+    job = job_of(shop, "block")
+    pipe.write(job[: int(len(job) * told)])
+    await asyncio.sleep(1.0)
+    assert child.returncode is None
+    pipe.close()
+    assert await asyncio.wait_for(child.wait(), 20) == 1
+    assert not (tmp_path / "place").exists()
 
 
 async def test_the_temporary_files_of_a_process_end_with_it(engine: Engine, shop: Shop) -> None:

@@ -1,14 +1,15 @@
-"""The process of one handler: reads its job, runs it, answers; leaves at once when its worker is gone."""
+"""The process of one handler: reads its job, runs it, answers; leaves at once, with its files, when its worker is gone."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import pickle
+import shutil
 import sys
 import threading
 import time
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, NoReturn, TypeVar
 
 from psycopg.conninfo import conninfo_to_dict
 
@@ -88,26 +89,33 @@ class Pipe:
 
 
 def main() -> None:
-    """Run the job given on standard input and leave; what handlers print goes to standard error."""
+    """Run the job given on standard input and leave; what handlers print goes to standard error.
+
+    The argument is the directory of its temporary files.
+    """
+    place = sys.argv[1]
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     configure_logging("task", sys.stderr)
     stdin = sys.stdin.buffer
     size = int.from_bytes(stdin.read(4), "big")
-    job: Job = pickle.loads(stdin.read(size))  # noqa: S301  our own worker's
-    asyncio.run(_run(job, Pipe(answers, job), stdin))
+    told = stdin.read(size)
+    if not size or len(told) < size:
+        _leave(place)
+    job: Job = pickle.loads(told)  # noqa: S301  our own worker's
+    asyncio.run(_run(job, Pipe(answers, job), stdin, place))
     sys.stderr.flush()
     os._exit(0)  # Python's own way out would wait a second for the thread that reads the pipe
 
 
-async def _run(job: Job, pipe: Pipe, stdin: BinaryIO) -> None:
+async def _run(job: Job, pipe: Pipe, stdin: BinaryIO, place: str) -> None:
     kind = next(kind for kind in job.workshop.types() if kind.name == job.task_type)
     claim = job.claim
     context: TaskContext | None = None
     try:
         async with job.workshop.runtime(kind.service) as runtime:
             context = TaskContext(claim, kind.parse_params(claim.params), runtime, pipe)
-            threading.Thread(target=_obey, args=[stdin, context], daemon=True).start()
+            threading.Thread(target=_obey, args=[stdin, context, place], daemon=True).start()
             result = await kind.handler(context, context.params)
         answer = Answer(result, None, context.error_file, context.completed)
     except WaitsForChildren:
@@ -122,11 +130,17 @@ async def _run(job: Job, pipe: Pipe, stdin: BinaryIO) -> None:
     pipe.send(answer)
 
 
-def _obey(stdin: BinaryIO, context: TaskContext) -> None:
+def _obey(stdin: BinaryIO, context: TaskContext, place: str) -> None:
     while line := stdin.readline():
         if line.strip() == b"cancel":
             context.cancelled = True
-    os._exit(1)  # the worker is gone, or wants no answer any more
+    _leave(place)
+
+
+def _leave(place: str) -> NoReturn:
+    """The worker is gone, or wants no answer any more: nobody else would delete the files of a worker that was killed."""
+    shutil.rmtree(place, ignore_errors=True)
+    os._exit(1)
 
 
 if __name__ == "__main__":

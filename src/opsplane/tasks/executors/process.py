@@ -34,7 +34,7 @@ class InProcess:
         stopping = attempt.stopping = asyncio.Event()
         with TemporaryDirectory(prefix="opsplane-task-", ignore_cleanup_errors=True) as place:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "opsplane.tasks.executors.child",
+                sys.executable, "-m", "opsplane.tasks.executors.child", place,
                 stdin=PIPE, stdout=PIPE, limit=1 << 26, env={**os.environ, "TMPDIR": place},
             )  # fmt: skip
             commands = asyncio.create_task(self._command(process, attempt, stopping))
