@@ -159,7 +159,7 @@ def _held(facts: Facts) -> Iterator[Cause]:
     if not facts.workers and facts.task_type != BULK:
         yield Cause(
             reason="no_worker",
-            message=f"No worker that is there runs {facts.task_type} tasks.",
+            message=f"No worker that is there runs {facts.task_type} tasks; that of a remote type is started where it lives.",
             remedy="opsplane up --detach --only worker",
         )
 

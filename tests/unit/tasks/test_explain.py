@@ -143,8 +143,16 @@ CAUSES: list[tuple[Story, list[str], str]] = [
     (upload, ["upload", "no_worker"], "Its file has not been uploaded."),
     (scheduled, ["scheduled", "no_worker"], "It was given a time to start at."),
     (paused, ["paused", "no_worker"], "The queue demo is paused by olga: stocktaking"),
-    (nobody, ["no_worker"], "No worker that is there runs demo.hold tasks."),
-    (other_worker, ["no_worker"], "No worker that is there runs demo.hold tasks."),
+    (
+        nobody,
+        ["no_worker"],
+        "No worker that is there runs demo.hold tasks; that of a remote type is started where it lives.",
+    ),
+    (
+        other_worker,
+        ["no_worker"],
+        "No worker that is there runs demo.hold tasks; that of a remote type is started where it lives.",
+    ),
     (behind, ["behind"], "3 tasks of the queue demo come first; 4 of 4 places of its 1 workers are taken."),
     (busy, ["busy"], "It is the next of its queue; 4 of 4 places of its 1 workers are taken."),
     (
